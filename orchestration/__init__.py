@@ -1,0 +1,1 @@
+"""Expand experiment descriptions into trials, run them anywhere, and read the results back."""
