@@ -33,7 +33,15 @@ setup(
         "yacs>=0.1.8",
     ],
     extras_require={
-        "dev": ["hypothesis>=6.100", "mypy>=1.10", "pandas-stubs", "pytest>=8.0", "pytest-xdist>=3.5", "ruff>=0.6", "types-PyYAML"],
+        "dev": [
+            "hypothesis>=6.100",
+            "mypy>=1.10",
+            "pandas-stubs",
+            "pytest>=8.0",
+            "pytest-xdist>=3.5",
+            "ruff>=0.6",
+            "types-PyYAML",
+        ],
         "serve": ["fastapi>=0.110", "python-multipart>=0.0.9", "uvicorn>=0.29"],
         "export": ["onnx>=1.16", "onnxruntime>=1.18", "onnxscript>=0.1"],
     },

@@ -1,0 +1,26 @@
+"""Options shared by every test."""
+
+from pathlib import Path
+
+import pytest
+
+DEFAULT_GOLDEN = Path(__file__).parent / "data" / "golden"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--golden",
+        type=Path,
+        default=DEFAULT_GOLDEN,
+        metavar="DIR",
+        help="folder with golden case files in subfolders os2d, onenet, baselines (default: tests/data/golden)",
+    )
+
+
+@pytest.fixture(scope="session")
+def photos() -> Path:
+    """The folder of real photos that lies beside a developer's checkout; a user's clone has none."""
+    folder = Path(__file__).resolve().parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"the photo sets are not on this machine ({folder} is absent)")
+    return folder
