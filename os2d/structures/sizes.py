@@ -1,0 +1,36 @@
+"""Sizes in pixels or cells, as named pairs so that width and height cannot be swapped by mistake."""
+
+from __future__ import annotations
+
+from math import sqrt
+from typing import NamedTuple
+
+from PIL import Image
+from torch import Tensor
+
+
+class Size(NamedTuple):
+    """Width and height; hashable."""
+
+    w: int
+    h: int
+
+    @classmethod
+    def of_image(cls, image: Image.Image) -> Size:
+        """Return the size of a PIL image."""
+        return cls(*image.size)
+
+    @classmethod
+    def of_tensor(cls, tensor: Tensor) -> Size:
+        """Return the size of a tensor (..., h, w)."""
+        return cls(w=tensor.shape[-1], h=tensor.shape[-2])
+
+    def scaled(self, factor: float) -> Size:
+        """Return the size times ``factor``, rounded down, at least one pixel per side."""
+        return Size(max(int(self.w * factor), 1), max(int(self.h * factor), 1))
+
+
+def scaled_to_area(size: Size, side: float) -> Size:
+    """Return the size of the same aspect ratio whose area is ``side`` squared, rounded down, at least one pixel."""
+    ratio = size.h / size.w
+    return Size(max(int(side / sqrt(ratio)), 1), max(int(side * sqrt(ratio)), 1))
