@@ -1,0 +1,60 @@
+"""From a metric over steps to one number, and from numbers over seeds to mean and standard deviation."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
+
+Reduce = Literal["last", "first", "max", "min"]
+
+
+class Spread(NamedTuple):
+    """What several seeds gave: ``std`` is the sample standard deviation and None below two values."""
+
+    mean: float | None
+    std: float | None
+    n: int
+
+
+def reduce_steps(
+    values: Mapping[int, float], reduce: Reduce, selection: Mapping[int, float] | None = None
+) -> float | None:
+    """Return one value of a metric given as step -> value; None when the step that counts has no finite number.
+
+    Args:
+        reduce: which step counts. ``max`` and ``min`` look at finite values only and take the earliest of equal ones;
+            ``last`` and ``first`` take that step even when it holds NaN: a run that diverged has no last value.
+        selection: step -> value of another metric. The step is then chosen by that metric (``max``: where it is
+            largest) among the steps that both metrics have, and the value is this metric's at that step.
+    """
+    judged = dict(values) if selection is None else {s: v for s, v in selection.items() if s in values}
+    if reduce in ("max", "min"):
+        judged = {step: value for step, value in judged.items() if math.isfinite(value)}
+    if not judged:
+        return None
+    value = values[_chosen_step(judged, reduce)]
+    return value if math.isfinite(value) else None
+
+
+def spread_over_seeds(values: Sequence[float]) -> Spread:
+    """Return mean, sample standard deviation and count of the finite ones among ``values``."""
+    finite = [value for value in values if math.isfinite(value)]
+    if not finite:
+        return Spread(mean=None, std=None, n=0)
+    mean = math.fsum(finite) / len(finite)
+    return Spread(mean=mean, std=statistics.stdev(finite) if len(finite) > 1 else None, n=len(finite))
+
+
+def _chosen_step(judged: Mapping[int, float], reduce: Reduce) -> int:
+    steps = sorted(judged)
+    if reduce == "last":
+        return steps[-1]
+    if reduce == "first":
+        return steps[0]
+    if reduce == "max":
+        return max(steps, key=judged.__getitem__)
+    if reduce == "min":
+        return min(steps, key=judged.__getitem__)
+    raise ValueError(f"reduce: expected last, first, max or min, got {reduce!r}")
