@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
-from torchvision.ops import box_area, box_iou
+from torchvision.ops import box_area, box_iou, nms
 
 from os2d.structures.sizes import Size
 
-__all__ = ["BoxList", "box_area", "box_intersection", "box_iou", "clip", "has_area", "paired_iou"]
+__all__ = ["BoxList", "box_area", "box_intersection", "box_iou", "clip", "has_area", "nms_within_labels", "paired_iou"]
 
 
 def box_intersection(boxes_N4: Tensor, others_M4: Tensor) -> Tensor:
@@ -43,6 +43,18 @@ def clip(boxes: Tensor, size: Size) -> Tensor:
 def has_area(boxes: Tensor) -> Tensor:
     """Return which boxes (..., 4) have a positive width and height."""
     return (boxes[..., 2:] > boxes[..., :2]).all(dim=-1)
+
+
+def nms_within_labels(boxes_N4: Tensor, scores_N: Tensor, labels_N: Tensor, iou_threshold: float) -> Tensor:
+    """Return the indices of the boxes that non-maximum suppression keeps, by label and falling score.
+
+    ``torchvision.ops.batched_nms`` shifts the boxes of each label by a multiple of the image size, which costs float32
+    precision where class ids are large, and is quadratic in the boxes of all labels; this is quadratic per label.
+    """
+    order = labels_N.argsort(stable=True)
+    counts = labels_N[order].unique_consecutive(return_counts=True)[1].tolist()
+    kept = [index[nms(boxes_N4[index], scores_N[index], iou_threshold)] for index in order.split(counts)]
+    return torch.cat(kept) if kept else order
 
 
 @dataclass(frozen=True, eq=False)

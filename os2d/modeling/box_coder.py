@@ -1,0 +1,216 @@
+"""From annotated boxes to targets of the anchors, and from scores of the anchors to detections.
+
+Shapes: B images, L labels, P labels that have a box, N boxes, A anchors (rows of the feature map one by one).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torchvision.ops import nms
+
+from os2d.modeling.anchors import anchor_boxes, decode_boxes, encode_boxes
+from os2d.modeling.assignment import POSITIVE, boxes_in_use, classify, first_box_of_each_label, match_boxes
+from os2d.structures.affine import BoxTransform
+from os2d.structures.boxes import BoxList, box_iou, clip, has_area, nms_within_labels, paired_iou
+from os2d.structures.sizes import Size
+
+
+class RemappedTargets(NamedTuple):
+    """Targets of the decoded boxes of a batch, and the overlaps behind them; all B x L x A."""
+
+    targets: Tensor
+    iou_anchors: Tensor
+    iou_decoded: Tensor
+
+
+class _Level(NamedTuple):
+    """One level of an image pyramid: codes L x 4 x A, scores L x A, corners L x 8 x A, and where they belong."""
+
+    loc_scores: Tensor
+    class_scores: Tensor
+    corners: Tensor | None
+    image_size: Size
+    fm_size: Size
+    to_original: BoxTransform | None
+
+
+@dataclass(frozen=True)
+class BoxCoder:
+    """Assigns targets to anchors and turns their scores into boxes.
+
+    Args:
+        anchor_side: of the square anchors, in pixels.
+        stride: pixels per feature-map cell.
+        positive_iou: an anchor is positive at this overlap or more.
+        negative_iou: an anchor is negative below this overlap.
+        remap_positive_iou: the same for the boxes decoded from the anchors.
+        remap_negative_iou: the same for the boxes decoded from the anchors.
+    """
+
+    anchor_side: float
+    stride: int
+    positive_iou: float = 0.5
+    negative_iou: float = 0.1
+    remap_positive_iou: float = 0.8
+    remap_negative_iou: float = 0.4
+
+    def anchors(self, fm_size: Size, device: torch.device | str = "cpu") -> Tensor:
+        """Return the anchors of a feature map, A x 4; the tensor is cached, do not change it."""
+        return anchor_boxes(fm_size, self.anchor_side, self.stride, torch.device(device))
+
+    def encode(
+        self,
+        gt: BoxList,
+        image_size: Size,
+        num_labels: int,
+        fm_size: Size,
+        to_box_frame: BoxTransform | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Return the targets of an image: codes (L, 4, A) and classes (L, A), 1 positive, 0 negative, -1 ignored.
+
+        Codes of anchors that are not positive refer to the first box of the label; they are zero without one.
+
+        Args:
+            gt: boxes with the fields ``labels`` (outside 0..L-1: not in use) and ``difficult``.
+            image_size: size of the network's input.
+            num_labels: L.
+            fm_size: size of its feature map.
+            to_box_frame: brings the network's input to the image the boxes are in; may be left out if it is the same.
+        """
+        if to_box_frame is None and gt.size != image_size:
+            raise ValueError(f"the boxes are in an image of {gt.size}, not {image_size}: pass to_box_frame")
+        anchors_A4 = self._anchors_in(fm_size, gt.boxes_xyxy.device, to_box_frame)
+        loc_targets = anchors_A4.new_zeros(num_labels, 4, len(anchors_A4))
+        cls_targets = torch.zeros(num_labels, len(anchors_A4), dtype=torch.int64, device=anchors_A4.device)
+        boxes = boxes_in_use(gt, num_labels)
+        match = match_boxes(box_iou(boxes.boxes_xyxy, anchors_A4), boxes)
+        classes_PA = classify(match, boxes.difficult, self.positive_iou, self.negative_iou)
+        first_P1 = first_box_of_each_label(boxes)[:, None]
+        target_PA = torch.where(classes_PA == POSITIVE, match.box, first_P1)
+        cls_targets[boxes.labels] = classes_PA
+        loc_targets[boxes.labels] = encode_boxes(boxes.boxes_xyxy[target_PA], anchors_A4).movedim(-1, 1)
+        return loc_targets, cls_targets
+
+    def encode_pyramid(
+        self,
+        gt: BoxList,
+        image_sizes: Sequence[Size],
+        num_labels: int,
+        fm_sizes: Sequence[Size],
+        transforms: Sequence[BoxTransform | None],
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Return :meth:`encode` of every level of an image pyramid: codes per level, classes per level."""
+        levels = zip(image_sizes, fm_sizes, transforms, strict=True)
+        encoded = [self.encode(gt, image, num_labels, fm, transform) for image, fm, transform in levels]
+        return [loc for loc, _ in encoded], [cls for _, cls in encoded]
+
+    @torch.no_grad()
+    def remap_targets(
+        self,
+        loc_scores_BL4A: Tensor,
+        gts: Sequence[BoxList],
+        fm_size: Size,
+        transforms: Sequence[BoxTransform | None] | None = None,
+    ) -> RemappedTargets:
+        """Return class targets by the overlap of the boxes the network predicts, instead of the plain anchors.
+
+        Args:
+            loc_scores_BL4A: predicted codes.
+            gts: one list per image, as for :meth:`encode`.
+            fm_size: size of the feature map of the network's input.
+            transforms: per image, from the network's input to the image the boxes are in; None: the same.
+        """
+        images = zip(loc_scores_BL4A, gts, transforms or [None] * len(gts), strict=True)
+        remapped = [self._remap_image(loc_L4A, gt, fm_size, transform) for loc_L4A, gt, transform in images]
+        return RemappedTargets(*(torch.stack(parts) for parts in zip(*remapped, strict=True)))
+
+    def _remap_image(
+        self, loc_L4A: Tensor, gt: BoxList, fm_size: Size, to_box_frame: BoxTransform | None
+    ) -> RemappedTargets:
+        num_labels, _, num_anchors = loc_L4A.shape
+        boxes = boxes_in_use(gt.to(loc_L4A.device), num_labels)
+        decoded_PA4 = decode_boxes(loc_L4A[boxes.labels].movedim(1, -1), self.anchors(fm_size, loc_L4A.device))
+        if to_box_frame is not None:
+            decoded_PA4 = to_box_frame.apply(decoded_PA4)
+        anchors_A4 = self._anchors_in(fm_size, loc_L4A.device, to_box_frame)
+        match_anchors = match_boxes(box_iou(boxes.boxes_xyxy, anchors_A4), boxes)
+        match = match_boxes(paired_iou(boxes.boxes_xyxy[:, None], decoded_PA4[boxes.row]), boxes)
+        targets = torch.zeros(num_labels, num_anchors, dtype=torch.int64, device=loc_L4A.device)
+        iou_anchors, iou_decoded = loc_L4A.new_zeros(2, num_labels, num_anchors)
+        targets[boxes.labels] = classify(match, boxes.difficult, self.remap_positive_iou, self.remap_negative_iou)
+        iou_anchors[boxes.labels] = match_anchors.iou
+        iou_decoded[boxes.labels] = match.iou
+        return RemappedTargets(targets, iou_anchors, iou_decoded)
+
+    def _anchors_in(self, fm_size: Size, device: torch.device, transform: BoxTransform | None) -> Tensor:
+        anchors_A4 = self.anchors(fm_size, device)
+        return anchors_A4 if transform is None else transform.apply(anchors_A4)
+
+    @torch.no_grad()
+    def decode_pyramid(
+        self,
+        loc_scores: Sequence[Tensor],
+        class_scores: Sequence[Tensor],
+        corners: Sequence[Tensor] | None,
+        image_sizes: Sequence[Size],
+        fm_sizes: Sequence[Size],
+        class_ids: Tensor,
+        score_threshold: float,
+        nms_iou: float,
+        to_original: Sequence[BoxTransform | None] | None,
+        original_size: Size,
+        nms_across_classes: bool = False,
+    ) -> BoxList:
+        """Return the detections of an image, ordered by class id and falling score.
+
+        The fields are ``scores``, ``labels`` (class ids), ``default_boxes`` (the anchors, N x 4) and, if corners are
+        given, ``transform_corners`` (N x 8).
+
+        Args:
+            loc_scores: codes per level of the image pyramid, (L, 4, A) each.
+            class_scores: per level, (L, A).
+            corners: of the transformed class image per level, (L, 8, A).
+            image_sizes: per level, of the network's input; boxes are cut to it.
+            fm_sizes: per level, of its feature map.
+            class_ids: (L,) class of every row; a class seen in several views has several rows.
+            score_threshold: detections have a higher score.
+            nms_iou: of two boxes of a class that overlap more, the one with the lower score goes.
+            to_original: per level, to the image the detections are wanted in; None: it is the same.
+            original_size: size of that image.
+            nms_across_classes: suppress between classes too, afterwards; the result is ordered by score alone.
+        """
+        nothing: list[None] = [None] * len(loc_scores)
+        per_level = zip(
+            loc_scores, class_scores, corners or nothing, image_sizes, fm_sizes, to_original or nothing, strict=True
+        )
+        levels = [_Level(*values) for values in per_level]
+        candidates = BoxList.cat(
+            [self._candidates(level, class_ids, score_threshold, original_size) for level in levels]
+        )
+        boxes, scores = candidates.boxes_xyxy, candidates.field("scores")
+        detections = candidates[nms_within_labels(boxes, scores, candidates.field("labels"), nms_iou)]
+        if nms_across_classes:
+            detections = detections[nms(detections.boxes_xyxy, detections.field("scores"), nms_iou)]
+        return detections
+
+    def _candidates(self, level: _Level, class_ids: Tensor, score_threshold: float, original_size: Size) -> BoxList:
+        """Return the boxes of a level above the threshold, in the original image."""
+        rows, cells = (level.class_scores > score_threshold).nonzero(as_tuple=True)
+        anchors = self.anchors(level.fm_size, level.loc_scores.device)[cells]
+        boxes = clip(decode_boxes(level.loc_scores[rows, :, cells], anchors), level.image_size)
+        visible = has_area(boxes)
+        rows, cells, anchors, boxes = rows[visible], cells[visible], anchors[visible], boxes[visible]
+        transform = level.to_original or BoxTransform.identity()
+        fields = {
+            "scores": level.class_scores[rows, cells],
+            "labels": class_ids.to(rows.device)[rows],
+            "default_boxes": transform.apply(anchors),
+        }
+        if level.corners is not None:
+            fields["transform_corners"] = transform.apply_corners(level.corners[rows, :, cells])
+        return BoxList(transform.apply(boxes), original_size, fields)

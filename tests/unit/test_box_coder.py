@@ -1,0 +1,184 @@
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from os2d.modeling.anchors import anchor_boxes, crops_around_anchors, decode_boxes, encode_boxes
+from os2d.modeling.box_coder import BoxCoder
+from os2d.structures.affine import BoxTransform
+from os2d.structures.boxes import BoxList, box_iou, nms_within_labels
+from os2d.structures.sizes import Size
+
+CODER = BoxCoder(anchor_side=56, stride=8)
+IMAGE = Size(96, 80)
+FM = Size(12, 10)
+NUM_LABELS = 4
+
+box_rows = st.tuples(
+    st.floats(-20, 90),
+    st.floats(-20, 70),
+    st.floats(5, 90),
+    st.floats(5, 90),
+    st.integers(-2, NUM_LABELS),
+    st.booleans(),
+)
+
+
+def box_list(rows: list[tuple], size: Size = IMAGE) -> BoxList:
+    boxes = torch.tensor([[x, y, x + w, y + h] for x, y, w, h, *_ in rows]).reshape(-1, 4)
+    labels = torch.tensor([row[4] for row in rows], dtype=torch.int64)
+    difficult = torch.tensor([row[5] for row in rows], dtype=torch.bool)
+    return BoxList(boxes, size, {"labels": labels, "difficult": difficult})
+
+
+def target_of_one_anchor(boxes: Tensor, difficult: Tensor, anchor: Tensor, thresholds: tuple[float, float]) -> tuple:
+    """The rule of assignment, one anchor at a time: class target and the box its code refers to."""
+    overlaps = box_iou(anchor[None], boxes)[0]
+    best = int(overlaps.argmax())
+    if overlaps[best] < thresholds[1]:
+        return 0, boxes[0]
+    if overlaps[best] < thresholds[0] or difficult[best]:
+        return -1, boxes[0]
+    return 1, boxes[best]
+
+
+@given(st.lists(box_rows, max_size=8))
+def test_encode_follows_the_rule_for_every_anchor_and_label(rows: list[tuple]) -> None:
+    gt = box_list(rows)
+    loc, cls = CODER.encode(gt, IMAGE, NUM_LABELS, FM)
+    anchors = CODER.anchors(FM)
+    assert loc.shape == (NUM_LABELS, 4, len(anchors))
+    for label in range(NUM_LABELS):
+        of_label = gt[gt.field("labels") == label]
+        if not len(of_label):
+            assert not cls[label].any()
+            assert not loc[label].any()
+            continue
+        for index in range(0, len(anchors), 7):
+            boxes, difficult = of_label.boxes_xyxy, of_label.field("difficult")
+            target, box = target_of_one_anchor(boxes, difficult, anchors[index], (0.5, 0.1))
+            assert cls[label, index] == target
+            torch.testing.assert_close(loc[label, :, index], encode_boxes(box, anchors[index]))
+
+
+@given(st.lists(box_rows, min_size=1, max_size=8))
+def test_decode_undoes_encode(rows: list[tuple]) -> None:
+    boxes = box_list(rows).boxes_xyxy[:, None]
+    anchors = CODER.anchors(FM)
+    decoded = decode_boxes(encode_boxes(boxes, anchors), anchors)
+    torch.testing.assert_close(decoded, boxes.expand_as(decoded), atol=1e-3, rtol=1e-4)
+
+
+def test_decoded_sizes_are_bounded() -> None:
+    anchor = torch.tensor([0.0, 0.0, 16.0, 16.0])
+    box = decode_boxes(torch.tensor([0.0, 0.0, 1e6, 1e6]), anchor)
+    assert box[2] - box[0] == pytest.approx(1000)
+
+
+@given(st.lists(box_rows, max_size=6))
+def test_remapping_undistorted_anchors_is_encoding_with_the_other_thresholds(rows: list[tuple]) -> None:
+    gt = box_list(rows)
+    codes = torch.zeros(1, NUM_LABELS, 4, FM.w * FM.h)
+    remapped = CODER.remap_targets(codes, [gt], FM)
+    strict = BoxCoder(56, 8, positive_iou=0.8, negative_iou=0.4)
+    assert torch.equal(remapped.targets[0], strict.encode(gt, IMAGE, NUM_LABELS, FM)[1])
+    torch.testing.assert_close(remapped.iou_decoded, remapped.iou_anchors, atol=1e-5, rtol=1e-5)
+
+
+def test_remapping_codes_that_are_not_numbers_gives_negatives() -> None:
+    gt = box_list([(0, 0, 50, 50, 1, False)])
+    remapped = CODER.remap_targets(torch.full((1, 2, 4, FM.w * FM.h), math.nan), [gt], FM)
+    assert not remapped.targets.any()
+
+
+def test_boxes_of_another_frame_need_a_transform() -> None:
+    gt = box_list([(3, 5, 101, 97, 1, False)], size=Size(192, 160))
+    with pytest.raises(ValueError, match="to_box_frame"):
+        CODER.encode(gt, IMAGE, 2, FM)
+    halved = CODER.encode(gt.resized(IMAGE), IMAGE, 2, FM)
+    mapped = CODER.encode(gt, IMAGE, 2, FM, BoxTransform.between(IMAGE, gt.size))
+    assert torch.equal(mapped[1], halved[1])
+    torch.testing.assert_close(mapped[0], halved[0])
+
+
+def test_anchors_are_cached_and_centred_on_cells() -> None:
+    anchors = CODER.anchors(FM)
+    assert CODER.anchors(FM) is anchors
+    assert anchors[0].tolist() == [-24.0, -24.0, 32.0, 32.0]
+    assert anchors[1].tolist() == [-16.0, -24.0, 40.0, 32.0]
+
+
+def test_anchors_first_made_in_inference_can_be_trained_with() -> None:
+    with torch.inference_mode():
+        anchors = anchor_boxes(Size(3, 1), 11.0, 8, torch.device("cpu"))
+    codes = torch.zeros(3, 4, requires_grad=True)
+    decode_boxes(codes, anchors).sum().backward()
+    assert codes.grad is not None
+
+
+def decode(class_scores: Tensor, **changes: object) -> BoxList:
+    settings = {
+        "loc_scores": [torch.zeros(len(class_scores), 4, FM.w * FM.h)],
+        "class_scores": [class_scores],
+        "corners": None,
+        "image_sizes": [IMAGE],
+        "fm_sizes": [FM],
+        "class_ids": torch.arange(len(class_scores)),
+        "score_threshold": 0.5,
+        "nms_iou": 0.3,
+        "to_original": None,
+        "original_size": IMAGE,
+    }
+    return CODER.decode_pyramid(**{**settings, **changes})
+
+
+def test_nothing_above_the_threshold_gives_an_empty_list_with_all_fields() -> None:
+    corners = [torch.zeros(2, 8, FM.w * FM.h)]
+    detections = decode(torch.full((2, FM.w * FM.h), 0.5), corners=corners)
+    assert len(detections) == 0
+    assert set(detections.fields) == {"scores", "labels", "default_boxes", "transform_corners"}
+    assert detections.field("transform_corners").shape == (0, 8)
+    assert detections.field("labels").dtype == torch.int64
+
+
+def test_views_of_one_class_suppress_each_other_and_classes_do_not() -> None:
+    scores = torch.zeros(3, FM.w * FM.h)
+    scores[:, 40] = torch.tensor([0.7, 0.9, 0.8])
+    detections = decode(scores, class_ids=torch.tensor([7, 3, 7]))
+    assert detections.field("labels").tolist() == [3, 7]
+    torch.testing.assert_close(detections.field("scores"), torch.tensor([0.9, 0.8]))
+    across = decode(scores, class_ids=torch.tensor([7, 3, 7]), nms_across_classes=True)
+    assert across.field("labels").tolist() == [3]
+
+
+def test_detections_are_mapped_to_the_original_image_after_clipping() -> None:
+    scores = torch.zeros(1, FM.w * FM.h)
+    scores[0, 0] = 1.0
+    original = Size(192, 160)
+    detections = decode(scores, to_original=[BoxTransform.between(IMAGE, original)], original_size=original)
+    assert detections.boxes_xyxy.tolist() == [[0.0, 0.0, 64.0, 64.0]]
+    assert detections.field("default_boxes").tolist() == [[-48.0, -48.0, 64.0, 64.0]]
+
+
+def test_suppression_within_labels_is_exact_for_huge_class_ids() -> None:
+    boxes = torch.tensor([[0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 10.0, 9.0], [0.0, 0.0, 10.0, 2.0]]).repeat(2, 1)
+    labels = torch.tensor([10**12] * 3 + [10**12 + 1] * 3)
+    scores = torch.tensor([0.5, 0.6, 0.7, 0.9, 0.8, 0.7])
+    assert nms_within_labels(boxes, scores, labels, 0.5).tolist() == [2, 1, 3, 5]
+
+
+@given(st.integers(20, 400), st.integers(20, 400), st.integers(2, 20), st.integers(2, 20))
+def test_crops_around_anchors_start_on_cells_and_stay_inside_images_that_hold_them(
+    width: int, height: int, crop_cells_x: int, crop_cells_y: int
+) -> None:
+    image, crop = Size(width, height), Size(crop_cells_x * 8, crop_cells_y * 8)
+    anchors = CODER.anchors(Size(-(-width // 8), -(-height // 8)))
+    left, top, right, bottom = crops_around_anchors(anchors, image, crop, 8).unbind(1)
+    assert not (left % 8).any()
+    assert not (top % 8).any()
+    assert (left >= 0).all()
+    assert (right <= max(image.w, crop.w)).all()
+    assert (bottom <= max(image.h, crop.h)).all()
