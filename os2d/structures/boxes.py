@@ -74,6 +74,8 @@ class BoxList:
     def __post_init__(self) -> None:
         if self.boxes_xyxy.ndim != 2 or self.boxes_xyxy.shape[1] != 4:
             raise ValueError(f"boxes: expected shape (N, 4), got {tuple(self.boxes_xyxy.shape)}")
+        if not self.boxes_xyxy.is_floating_point():  # whole numbers would silently round every later result
+            raise ValueError(f"boxes: expected floating point coordinates, got {self.boxes_xyxy.dtype}")
         for name, values in self.fields.items():
             if len(values) != len(self):
                 raise ValueError(f"field {name!r}: expected {len(self)} values, one per box, got {len(values)}")

@@ -28,7 +28,7 @@ box_rows = st.tuples(
 
 
 def box_list(rows: list[tuple], size: Size = IMAGE) -> BoxList:
-    boxes = torch.tensor([[x, y, x + w, y + h] for x, y, w, h, *_ in rows]).reshape(-1, 4)
+    boxes = torch.tensor([[x, y, x + w, y + h] for x, y, w, h, *_ in rows], dtype=torch.float32).reshape(-1, 4)
     labels = torch.tensor([row[4] for row in rows], dtype=torch.int64)
     difficult = torch.tensor([row[5] for row in rows], dtype=torch.bool)
     return BoxList(boxes, size, {"labels": labels, "difficult": difficult})
