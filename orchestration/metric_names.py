@@ -68,7 +68,8 @@ def mlflow_names(names: Iterable[str]) -> dict[str, str]:
         other = name_by_stored.setdefault(stored, name)
         if other != name:
             raise MetricNameError(
-                f"metrics {other!r} and {name!r} of one run would both be stored in MLflow as {stored!r}; rename one of them"
+                f"metrics {other!r} and {name!r} of one run would both be stored in MLflow as {stored!r}; "
+                "rename one of them"
             )
         stored_by_name[name] = stored
     return stored_by_name

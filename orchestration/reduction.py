@@ -21,9 +21,10 @@ class Spread(NamedTuple):
 def reduce_steps(
     values: Mapping[int, float], reduce: Reduce, selection: Mapping[int, float] | None = None
 ) -> float | None:
-    """Return one value of a metric given as step -> value; None when the step that counts has no finite number.
+    """Return one value of a metric; None when the step that counts has no finite number.
 
     Args:
+        values: step -> value.
         reduce: which step counts. ``max`` and ``min`` look at finite values only and take the earliest of equal ones;
             ``last`` and ``first`` take that step even when it holds NaN: a run that diverged has no last value.
         selection: step -> value of another metric. The step is then chosen by that metric (``max``: where it is

@@ -1,0 +1,233 @@
+"""MLflow, as far as we use it. The only module that imports it, which takes more than a second.
+
+Everything MLflow raises becomes a :class:`~orchestration.store_location.StoreError` that names the store.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+from filelock import FileLock, Timeout
+
+from orchestration.store_location import StoreError, StoreLocation
+
+# Read by MLflow while it is imported. An unreachable server must cost seconds: by default one call blocks for minutes.
+for _name, _value in {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "GIT_PYTHON_REFRESH": "quiet",
+}.items():
+    os.environ.setdefault(_name, _value)
+
+import mlflow.entities as entities  # noqa: E402
+from mlflow.exceptions import MlflowException  # noqa: E402
+from mlflow.tracking import MlflowClient  # noqa: E402
+from sqlalchemy.exc import SQLAlchemyError  # noqa: E402
+
+for _noisy in ("mlflow", "alembic"):
+    logging.getLogger(_noisy).setLevel(logging.WARNING)
+
+METRICS_PER_BATCH = 1000
+PARAMS_PER_BATCH = 100
+TAGS_PER_BATCH = 100
+LONGEST_PARAM = 6000
+LONGEST_TAG = 8000
+OPENING_DEADLINE_SECONDS = 120.0
+
+_Item = TypeVar("_Item")
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A run as the store has it. ``metrics`` holds the value at the highest step of each stored name."""
+
+    run_id: str
+    experiment_id: str
+    status: str
+    started_ms: int
+    tags: Mapping[str, str]
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class StoredPoint:
+    """A metric value under its stored name."""
+
+    name: str
+    value: float
+    step: int
+    time_ms: int
+
+
+class MlflowStore:
+    """An open store.
+
+    The first opening creates the tables of a SQLite database. Two processes doing so at once destroy the file, so
+    opening happens under a lock beside it.
+    """
+
+    def __init__(self, location: StoreLocation) -> None:
+        location.require_usable()
+        self.location = location
+        with _translated(location), _opening_lock(location):
+            self._client = MlflowClient(tracking_uri=location.uri)
+            self._client.search_experiments(max_results=1)
+
+    def experiment_id(self, name: str) -> str | None:
+        """Return the identifier of an experiment, or None when there is none of this name."""
+        with _translated(self.location):
+            found = self._client.get_experiment_by_name(name)
+        return found.experiment_id if found else None
+
+    def require_experiment(self, name: str) -> str:
+        """Return the identifier of an experiment, creating it, or restoring it when it was deleted."""
+        with _translated(self.location):
+            found = self._client.get_experiment_by_name(name)
+            if found is None:
+                folder = self.location.artifacts
+                return self._client.create_experiment(
+                    name, artifact_location=(folder / name).as_uri() if folder is not None else None
+                )
+            if found.lifecycle_stage == entities.LifecycleStage.DELETED:
+                self._client.restore_experiment(found.experiment_id)
+            return found.experiment_id
+
+    def runs(self, tags: Mapping[str, str], experiment_ids: Sequence[str] | None = None) -> list[StoredRun]:
+        """Return the runs that carry all ``tags``, oldest first, in the given experiments or in all of them."""
+        condition = " and ".join(f"tags.`{key}` = {_quoted(value)}" for key, value in tags.items())
+        found: list[StoredRun] = []
+        with _translated(self.location):
+            if experiment_ids is None:
+                experiment_ids = [experiment.experiment_id for experiment in self._client.search_experiments()]
+            token: str | None = None
+            while experiment_ids:
+                page = self._client.search_runs(list(experiment_ids), condition, max_results=1000, page_token=token)
+                found.extend(map(_stored_run, page))
+                token = page.token
+                if not token:
+                    break
+        return sorted(found, key=lambda run: (run.started_ms, run.run_id))
+
+    def create_run(self, experiment_id: str, name: str, tags: Mapping[str, str], started_ms: int) -> str:
+        """Create a run together with its tags, in one transaction, and return its identifier."""
+        with _translated(self.location):
+            run = self._client.create_run(experiment_id, start_time=started_ms, tags=_fitting_tags(tags), run_name=name)
+        return run.info.run_id
+
+    def log_points(self, run_id: str, points: Iterable[StoredPoint]) -> int:
+        """Write metric values in batches and return how many; writing a value again changes nothing."""
+        written = 0
+        for batch in _batches(points, METRICS_PER_BATCH):
+            metrics = [entities.Metric(point.name, point.value, point.time_ms, point.step) for point in batch]
+            with _translated(self.location):
+                self._client.log_batch(run_id, metrics=metrics)
+            written += len(batch)
+        return written
+
+    def log_params(self, run_id: str, params: Mapping[str, str]) -> None:
+        """Write parameters that the run does not have yet; a parameter can never be changed."""
+        for batch in _batches(params.items(), PARAMS_PER_BATCH):
+            with _translated(self.location):
+                self._client.log_batch(run_id, params=[entities.Param(key, value) for key, value in batch])
+
+    def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Set tags, replacing the values they had."""
+        for batch in _batches(_fitting_tags(tags).items(), TAGS_PER_BATCH):
+            with _translated(self.location):
+                self._client.log_batch(run_id, tags=[entities.RunTag(key, value) for key, value in batch])
+
+    def log_text(self, run_id: str, text: str, artifact: str) -> None:
+        """Write a text artifact."""
+        with _translated(self.location):
+            self._client.log_text(run_id, text, artifact)
+
+    def log_file(self, run_id: str, file: Path, folder: str | None) -> None:
+        """Copy a file into a folder of the run's artifacts."""
+        with _translated(self.location):
+            self._client.log_artifact(run_id, str(file), folder)
+
+    def reopen(self, run_id: str) -> None:
+        """Set a run to RUNNING."""
+        with _translated(self.location):
+            self._client.update_run(run_id, status="RUNNING")
+
+    def terminate(self, run_id: str, status: str, ended_ms: int) -> None:
+        """End a run as FINISHED, FAILED or KILLED, at the time when it really ended."""
+        with _translated(self.location):
+            self._client.set_terminated(run_id, status=status, end_time=ended_ms)
+
+    def delete_run(self, run_id: str) -> None:
+        """Move a run to MLflow's trash."""
+        with _translated(self.location):
+            self._client.delete_run(run_id)
+
+    def history(self, run_id: str, stored_name: str) -> dict[int, float]:
+        """Return step -> value of one metric; of several values at a step the latest."""
+        with _translated(self.location):
+            points = self._client.get_metric_history(run_id, stored_name)
+        return {point.step: point.value for point in sorted(points, key=lambda point: (point.step, point.timestamp))}
+
+
+def _stored_run(run: entities.Run) -> StoredRun:
+    return StoredRun(
+        run_id=run.info.run_id,
+        experiment_id=run.info.experiment_id,
+        status=run.info.status,
+        started_ms=run.info.start_time or 0,
+        tags=run.data.tags,
+        params=run.data.params,
+        metrics=run.data.metrics,
+    )
+
+
+@contextmanager
+def _opening_lock(location: StoreLocation) -> Iterator[None]:
+    if location.database is None:
+        yield
+        return
+    location.database.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(f"{location.database}.lock", timeout=OPENING_DEADLINE_SECONDS)
+    with lock:
+        yield
+
+
+@contextmanager
+def _translated(location: StoreLocation) -> Iterator[None]:
+    try:
+        yield
+    except Timeout as error:
+        raise StoreError(
+            f"tracking store {location.uri}: another process has been opening it for {OPENING_DEADLINE_SECONDS:.0f} s; "
+            f"end that process, then try again (lock file {error.lock_file})"
+        ) from error
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise StoreError(f"tracking store {location.uri}: {reason}") from error
+
+
+def _quoted(value: str) -> str:
+    if "'" in value:
+        raise StoreError(f"tag value {value!r}: a quote cannot be searched for in MLflow")
+    return f"'{value}'"
+
+
+def _fitting_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    return {key: value[:LONGEST_TAG] for key, value in tags.items()}
+
+
+def _batches(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch

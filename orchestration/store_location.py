@@ -1,0 +1,106 @@
+"""Where the MLflow store is, and whether it can be written, told without importing MLflow."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+HEALTH_TIMEOUT_SECONDS = 5.0
+
+_SQLITE = "sqlite:///"
+
+
+class StoreError(Exception):
+    """A tracking store that cannot be used; the message names it and says what to do."""
+
+    exit_code = 3
+
+
+@dataclass(frozen=True)
+class StoreLocation:
+    """The address of a store.
+
+    Args:
+        uri: MLflow's tracking URI.
+        artifacts: the folder for new experiments' artifacts; None lets a server decide.
+    """
+
+    uri: str
+    artifacts: Path | None
+
+    @classmethod
+    def resolve(cls, runs_root: Path, tracking_uri: str | None = None) -> StoreLocation:
+        """Return the store to use: the argument, else ``MLFLOW_TRACKING_URI``, else ``mlflow.db`` in the runs folder.
+
+        Nothing is ever relative to the working directory of whoever asks.
+        """
+        root = runs_root.absolute()
+        uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or f"{_SQLITE}{root / 'mlflow.db'}"
+        if uri.startswith(_SQLITE):
+            database = Path(uri[len(_SQLITE) :]).absolute()
+            artifacts = root / "mlartifacts" if database.parent == root else database.parent / "mlartifacts"
+            return cls(uri=f"{_SQLITE}{database}", artifacts=artifacts)
+        if urlsplit(uri).scheme in ("", "file"):
+            raise StoreError(
+                f"tracking store {uri!r}: MLflow no longer keeps runs in a folder; "
+                f"name a database ({_SQLITE}/absolute/path/mlflow.db) or a server (http://host:port)"
+            )
+        return cls(uri=uri, artifacts=None)
+
+    @property
+    def database(self) -> Path | None:
+        """The SQLite file, or None when the store is something else."""
+        return Path(self.uri[len(_SQLITE) :]) if self.uri.startswith(_SQLITE) else None
+
+    @property
+    def is_server(self) -> bool:
+        """Whether the store is an MLflow server."""
+        return urlsplit(self.uri).scheme in ("http", "https")
+
+    def require_usable(self) -> None:
+        """Raise :class:`StoreError` at once when the store cannot be reached or written."""
+        problem = self.problem()
+        if problem:
+            raise StoreError(f"tracking store {self.uri}: {problem}")
+
+    def problem(self) -> str | None:
+        """Return what keeps the store from being used and what to do, or None when nothing was found."""
+        if self.database is not None:
+            return _database_problem(self.database)
+        return _server_problem(self.uri) if self.is_server else None
+
+
+def _database_problem(database: Path) -> str | None:
+    existing = next(path for path in (database, *database.parents) if path.exists())
+    if existing == database:
+        folder = database.parent
+        if not os.access(database, os.W_OK):
+            return f"the file {database} is not writable; change its permissions or name another store"
+        try:
+            with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
+                connection.execute("SELECT count(*) FROM sqlite_master")
+            connection.close()
+        except sqlite3.DatabaseError as error:
+            return f"{database} is not a usable SQLite database ({error}); move it away and sync again"
+    else:
+        folder = existing
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        return f"the folder {folder} is not writable; change its permissions or name another store"
+    return None
+
+
+def _server_problem(uri: str) -> str | None:
+    advice = "start it (`oneshot dashboard`, or the command your group uses) or name another store"
+    try:
+        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=HEALTH_TIMEOUT_SECONDS) as answer:
+            answer.read()
+    except urllib.error.HTTPError as error:
+        return f"the server answered {error.code} {error.reason}; {advice}"
+    except OSError as error:
+        return f"the server does not answer ({getattr(error, 'reason', None) or error}); {advice}"
+    return None

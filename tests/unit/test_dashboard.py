@@ -1,0 +1,50 @@
+"""The command that shows the store."""
+
+import sys
+
+import pytest
+
+from orchestration.dashboard import dashboard_command
+from orchestration.store_location import StoreError, StoreLocation
+
+
+@pytest.fixture(autouse=True)
+def no_store_from_outside(monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+def test_it_serves_the_store_of_the_runs_without_jobs_or_telemetry(tmp_path):
+    dashboard = dashboard_command(tmp_path, port=5812)
+
+    assert dashboard.argv == (
+        *(sys.executable, "-m", "mlflow", "server"),
+        *("--backend-store-uri", f"sqlite:///{tmp_path}/mlflow.db"),
+        *("--artifacts-destination", f"file://{tmp_path}/mlartifacts"),
+        *("--host", "127.0.0.1", "--port", "5812", "--workers", "1"),
+    )
+    assert dashboard.environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"
+    assert dashboard.environment["MLFLOW_DISABLE_TELEMETRY"] == "true"
+    assert dashboard.url.startswith("http://127.0.0.1:5812/")
+
+
+def test_the_store_does_not_depend_on_the_working_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert StoreLocation.resolve(tmp_path / "runs") == StoreLocation.resolve((tmp_path / "runs").relative_to(tmp_path))
+
+
+def test_argument_wins_over_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://one:1")
+    assert StoreLocation.resolve(tmp_path).uri == "http://one:1"
+    assert StoreLocation.resolve(tmp_path, "http://two:2").uri == "http://two:2"
+
+
+def test_a_folder_is_refused_as_store(tmp_path):
+    with pytest.raises(StoreError, match="no longer keeps runs in a folder"):
+        StoreLocation.resolve(tmp_path, str(tmp_path / "mlruns"))
+
+
+def test_a_store_that_cannot_be_written_is_named(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("")
+    with pytest.raises(StoreError, match=f"folder {file} is not writable"):
+        dashboard_command(file / "runs")

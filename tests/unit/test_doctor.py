@@ -1,0 +1,144 @@
+"""The doctor reports what is wrong and never fails itself."""
+
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from orchestration import doctor
+from orchestration.doctor import run_doctor, worst_status
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def by_name(checks):
+    return {check.name: check for check in checks}
+
+
+def test_a_working_machine_passes(tmp_path):
+    checks = by_name(run_doctor(tmp_path / "runs", data_root=tmp_path))
+
+    assert {"python", "torch", "torchvision", "cuda", "ray", "mlflow", "runs folder", "disk space", "slurm"} <= set(
+        checks
+    )
+    for name in ("python", "torch", "torchvision", "ray", "mlflow", "runs folder", "tracking store", "data root"):
+        assert checks[name].status == "ok", checks[name]
+    assert not (tmp_path / "runs").exists(), "looking changes nothing"
+    json.dumps([check.as_json() for check in checks.values()])
+
+
+def test_it_runs_without_torch_ray_and_mlflow(tmp_path):
+    code = f"""
+import sys
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("torch", "torchvision", "ray", "mlflow"):
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Missing())
+import importlib.util
+original = importlib.util.find_spec
+def find_spec(name, package=None):
+    try:
+        return original(name, package)
+    except ModuleNotFoundError:
+        return None
+importlib.util.find_spec = find_spec
+from pathlib import Path
+from orchestration.doctor import run_doctor
+for check in run_doctor(Path({str(tmp_path)!r})):
+    print(check.name, check.status, check.advice, sep="|")
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=REPOSITORY, check=True)
+
+    status = {line.split("|")[0]: line.split("|")[1] for line in ended.stdout.splitlines()}
+    assert status["torch"] == "error"
+    assert status["ray"] == status["mlflow"] == status["tracking store"] == "warning"
+    assert "torch|error|pip install torch torchvision" in ended.stdout
+
+
+@pytest.fixture
+def torchvision_of_another_build(tmp_path, monkeypatch):
+    """A torchvision whose compiled operators are missing, as when torch was replaced by a build from elsewhere."""
+    package = tmp_path / "site" / "torchvision"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+
+
+@pytest.mark.usefixtures("torchvision_of_another_build")
+def test_a_torchvision_that_does_not_fit_torch_is_explained():
+    found = by_name(doctor.check_torch())
+
+    assert found["torch"].status == "ok"
+    assert found["torchvision"].status == "error"
+    assert "torchvision::nms does not exist" in found["torchvision"].detail
+    assert "pip install --force-reinstall torch torchvision" in found["torchvision"].advice
+
+
+def test_an_old_python_is_an_error():
+    assert doctor.check_python((3, 9, 1)).status == "error"
+
+
+def test_a_runs_folder_that_cannot_be_written_is_an_error(tmp_path):
+    file = tmp_path / "a file"
+    file.write_text("")
+
+    check = doctor.check_runs_folder(file / "runs")
+
+    assert check.status == "error"
+    assert str(file) in check.advice
+
+
+def test_a_server_that_is_down_is_an_error(tmp_path, unused_port):
+    check = doctor.check_tracking_store(tmp_path, f"http://127.0.0.1:{unused_port}")
+
+    assert check.status == "error"
+    assert "does not answer" in check.detail
+
+
+def test_a_damaged_database_is_an_error(tmp_path):
+    (tmp_path / "mlflow.db").write_bytes(b"this is no database" * 100)
+
+    check = doctor.check_tracking_store(tmp_path)
+
+    assert check.status == "error"
+    assert "mlflow.db is not a usable SQLite database" in check.detail
+
+
+def test_little_disk_space_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(doctor, "LITTLE_SPACE_GB", 1e9)
+    assert doctor.check_disk_space(tmp_path).status == "warning"
+    monkeypatch.setattr(doctor, "TOO_LITTLE_SPACE_GB", 1e9)
+    assert doctor.check_disk_space(tmp_path).status == "error"
+
+
+def test_a_missing_data_root_is_a_warning(tmp_path):
+    assert doctor.check_data_root(tmp_path / "nowhere").status == "warning"
+    assert doctor.check_data_root(None).status == "ok"
+
+
+def test_half_of_slurm_on_the_path_is_a_warning(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert doctor.check_slurm().status == "ok"
+    for command in ("sacct", "sinfo"):
+        (tmp_path / command).write_text("#!/bin/sh\n")
+        (tmp_path / command).chmod(0o755)
+    assert "missing" in doctor.check_slurm().detail
+    assert doctor.check_slurm().status == "warning"
+
+
+def test_a_check_that_breaks_is_reported():
+    checks = by_name(doctor._guarded("slurm", lambda: 1 / 0))
+    assert checks["slurm"].status == "error"
+    assert "ZeroDivisionError" in checks["slurm"].detail
+    assert worst_status(list(checks.values())) == "error"
+
+
+@pytest.fixture
+def unused_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
