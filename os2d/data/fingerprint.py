@@ -1,0 +1,140 @@
+"""Hashes of what a configuration reads from disk, so that other data is another experiment.
+
+Light on purpose (no torch, no pandas). Hashes of files are remembered by path, size and time of change.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import tempfile
+import time
+from pathlib import Path
+
+from yacs.config import CfgNode
+
+from os2d.data.annotation import read_annotation
+from os2d.data.catalog import DatasetSource, data_root, find_dataset
+from os2d.data.shelf.parameters import shelf_fingerprint
+from os2d.errors import CheckpointError, DataError
+
+logger = logging.getLogger(__name__)
+
+SETTLED_NS = 2_000_000_000
+"""A file changed within the last two seconds may change again without a new time stamp; it is not remembered."""
+
+
+class FileHashes:
+    """Content hashes of files, remembered in a JSON file of the user's cache folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._known = _read_known(path)
+        self._added: dict[str, str] = {}
+
+    def of(self, file: Path) -> str:
+        """Return the sha256 of a file, 64 hex digits."""
+        status = file.stat()
+        key = f"{file.resolve()}|{status.st_size}|{status.st_mtime_ns}"
+        if key in self._known:
+            return self._known[key]
+        with file.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        if time.time_ns() - status.st_mtime_ns > SETTLED_NS:
+            self._known[key] = self._added[key] = digest
+        return digest
+
+    def save(self) -> None:
+        """Add what was hashed to the file; a cache that cannot be written only costs time, and is logged."""
+        if not self._added:
+            return
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor, temporary = tempfile.mkstemp(dir=self.path.parent, prefix=self.path.name)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+                json.dump({**_read_known(self.path), **self._added}, stream)
+            Path(temporary).replace(self.path)
+        except OSError as e:
+            logger.warning("%s: cannot remember file hashes: %s", self.path, e)
+        self._added = {}
+
+
+def file_fingerprint(path: Path) -> str:
+    """Return the hash of a file's content, 64 hex digits."""
+    hashes = FileHashes(_cache_file())
+    digest = hashes.of(Path(path))
+    hashes.save()
+    return digest
+
+
+def dataset_fingerprint(name: str, root: Path) -> str:
+    """Return the hash of a data set: its rows and the content of every image they name, 64 hex digits.
+
+    The generated data set is known by its parameters and need not be drawn.
+
+    Raises:
+        DataError: a row is wrong or a file is missing.
+    """
+    source = find_dataset(name, root)
+    if source.shelf is not None:
+        return shelf_fingerprint(source.shelf)
+    named_files = _named_files(source)
+    hashes = FileHashes(_cache_file())
+    total = hashlib.sha256(f"{source.nominal_size}\n{hashes.of(source.annotation)}\n".encode())
+    for folder, file_name, line in named_files:
+        path = folder / file_name
+        try:
+            total.update(f"{file_name}\n{hashes.of(path)}\n".encode())
+        except OSError as e:
+            raise DataError(f"{path}: cannot be read: {e.strerror} (named by {source.annotation}, line {line})") from e
+    hashes.save()
+    return total.hexdigest()
+
+
+def fingerprints(config: CfgNode) -> dict[str, str]:
+    """Return name -> hash of every data set and weights file that a configuration reads."""
+    root = data_root(config)
+    names = [name for name in config.eval.dataset_names if name]
+    if config.train.do_training or config.eval.train_subset_for_eval_size > 0:
+        names.insert(0, config.train.dataset_name)
+    found = {name: dataset_fingerprint(name, root) for name in names}
+    for key, value in (("init.model", config.init.model), ("init.transform", config.init.transform)):
+        if value:
+            found[key] = _weights_fingerprint(key, Path(value))
+    return found
+
+
+def _named_files(source: DatasetSource) -> list[tuple[Path, str, int]]:
+    """Return folder, name and first line of every image and class image, in the order of the table."""
+    annotation = read_annotation(source)
+    line_of_image = {row.imageid: row.line for row in reversed(annotation.rows)}
+    images = [(source.images, name, line_of_image.get(i, 1)) for i, name in annotation.file_of_image.items()]
+    first_row = {row.classid: row for row in reversed(annotation.rows)}
+    classes = [(source.class_images, first_row[c].classfilename, first_row[c].line) for c in sorted(first_row)]
+    return images + classes
+
+
+def _weights_fingerprint(key: str, path: Path) -> str:
+    try:
+        return file_fingerprint(path)
+    except OSError as e:
+        raise CheckpointError(f"{key}: cannot read {path}: {e.strerror}; set it to a weights file") from e
+
+
+def _cache_file() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "oneshot-lab" / "file-hashes.json"
+
+
+def _read_known(path: Path) -> dict[str, str]:
+    """Return the remembered hashes; without a readable file every file is hashed again."""
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as e:
+        logger.warning("%s: cannot be read (%s); files are hashed again", path, e)
+        return {}
+    return known if isinstance(known, dict) else {}
