@@ -59,6 +59,10 @@ class BoxCoder:
     remap_positive_iou: float = 0.8
     remap_negative_iou: float = 0.4
 
+    def feature_map_size(self, image_size: Size) -> Size:
+        """Return the size of the feature map of the network's input."""
+        return image_size.in_cells(self.stride)
+
     def anchors(self, fm_size: Size, device: torch.device | str = "cpu") -> Tensor:
         """Return the anchors of a feature map, A x 4; the tensor is cached, do not change it."""
         return anchor_boxes(fm_size, self.anchor_side, self.stride, torch.device(device))

@@ -29,6 +29,10 @@ class Size(NamedTuple):
         """Return the size times ``factor``, rounded down, at least one pixel per side."""
         return Size(max(int(self.w * factor), 1), max(int(self.h * factor), 1))
 
+    def in_cells(self, stride: int) -> Size:
+        """Return how many cells of ``stride`` pixels it takes to cover the size, the size of its feature map."""
+        return Size(-(-self.w // stride), -(-self.h // stride))
+
 
 def scaled_to_area(size: Size, side: float) -> Size:
     """Return the size of the same aspect ratio whose area is ``side`` squared, rounded down, at least one pixel."""

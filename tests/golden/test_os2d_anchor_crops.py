@@ -16,7 +16,7 @@ def test_crops_around_anchors_match_exactly(golden: Golden) -> None:
     assert cases
     for index in cases:
         image_size, crop_size = (Size(*case[f"{index}/{name}"].tolist()) for name in ("image_wh", "crop_wh"))
-        fm_size = Size(-(-image_size.w // STRIDE), -(-image_size.h // STRIDE))
+        fm_size = image_size.in_cells(STRIDE)
         anchors = anchor_boxes(fm_size, SIDE, STRIDE, torch.device("cpu"))
         crops = crops_around_anchors(anchors, image_size, crop_size, STRIDE)
         np.testing.assert_array_equal(anchors.numpy(), case[f"{index}/anchors"])

@@ -15,7 +15,7 @@ DECODE = "os2d/box_coder_decode_pyramid.npz"
 
 
 def fm_size_of(image_size: Size) -> Size:
-    return Size(-(-image_size.w // STRIDE), -(-image_size.h // STRIDE))
+    return image_size.in_cells(STRIDE)
 
 
 def box_coder_of(case: Case) -> BoxCoder:
