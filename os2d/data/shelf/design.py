@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import colorsys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -79,6 +79,22 @@ def invent_design(rng: np.random.Generator) -> Design:
         goods=str(rng.choice(GOODS)),
         amount=str(rng.choice(AMOUNTS)),
         variation=int(rng.integers(2**31)),
+    )
+
+
+def invent_sibling(design: Design, rng: np.random.Generator) -> Design:
+    """Return another flavour of a product: the same package, ground colour and brand, but another print on it."""
+    other = invent_design(rng)
+    return replace(
+        design,
+        pattern=str(rng.choice([p for p in PATTERNS if p != design.pattern])),
+        pattern_cells=other.pattern_cells,
+        pattern_degrees=other.pattern_degrees,
+        figure=_colour(rng.random(), rng.uniform(0.2, 0.8), rng.uniform(0.4, 0.85)),
+        emblem=str(rng.choice([e for e in EMBLEMS if e != design.emblem])),
+        emblem_colour=other.emblem_colour,
+        goods=other.goods,
+        variation=other.variation,
     )
 
 

@@ -140,7 +140,7 @@ def _stand(
     """Return the corners of a product on a board, 4 x 2: top-left, top-right, bottom-right, bottom-left."""
     corners = np.array([[0, -height], [width, -height], [width, 0], [0, 0]], dtype=float)
     limit = parameters.lean_degrees
-    lean = rng.uniform(-limit, limit) if rng.random() < 0.25 else np.clip(rng.normal(0, limit / 6), -limit, limit)
+    lean = rng.uniform(-limit, limit) if rng.random() < 0.35 else np.clip(rng.normal(0, limit / 6), -limit, limit)
     angle = np.deg2rad(lean)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     yaw, pitch = rng.uniform(-0.05, 0.05, size=2)

@@ -15,7 +15,7 @@ import numpy as np
 from filelock import FileLock
 from PIL import Image
 
-from os2d.data.shelf.design import invent_design
+from os2d.data.shelf.design import Design, invent_design, invent_sibling
 from os2d.data.shelf.light import studio
 from os2d.data.shelf.parameters import ShelfParameters, shelf_folder
 from os2d.data.shelf.product import Product, draw_product
@@ -90,7 +90,7 @@ def draw_shelf(folder: Path, parameters: ShelfParameters) -> None:
     class_images.mkdir(parents=True)
     images.mkdir(parents=True)
     classes = parameters.train_classes + parameters.unseen_classes
-    products = [_product(parameters, index) for index in range(classes + parameters.distractors)]
+    products = [draw_product(design) for design in _designs(parameters)]
     for class_id, product in enumerate(products[:classes]):
         _class_image(product, parameters, class_id).save(class_images / f"{class_id}.png")
     rows: list[tuple[object, ...]] = []
@@ -120,8 +120,23 @@ def _plan_images(parameters: ShelfParameters) -> Iterator[tuple[str, range, tupl
             yield split, classes, (zlib.crc32(split.encode()), number)
 
 
-def _product(parameters: ShelfParameters, index: int) -> Product:
-    return draw_product(invent_design(np.random.default_rng([parameters.seed, zlib.crc32(b"product"), index])))
+def _designs(parameters: ShelfParameters) -> list[Design]:
+    """Return the designs of all classes, then of the strangers.
+
+    Classes come in pairs of flavours of one product, and strangers are further flavours of listed products: to find a
+    class it takes more than its main colour.
+    """
+    classes = parameters.train_classes + parameters.unseen_classes
+    designs: list[Design] = []
+    for index in range(classes + parameters.distractors):
+        rng = np.random.default_rng([parameters.seed, zlib.crc32(b"design"), index])
+        if index >= classes:
+            designs.append(invent_sibling(designs[(index - classes) * classes // parameters.distractors], rng))
+        elif index % 2 and index != parameters.train_classes:
+            designs.append(invent_sibling(designs[index - 1], rng))
+        else:
+            designs.append(invent_design(rng))
+    return designs
 
 
 def _choose_items(
