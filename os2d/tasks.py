@@ -1,0 +1,40 @@
+"""The tasks of OS2D as planners see them; nothing here imports torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from yacs.config import CfgNode
+
+from os2d.config import NEUTRAL_KEYS, default_config
+from os2d.config_check import check_evaluation, check_training
+from os2d.data.fingerprint import fingerprints
+from os2d.run import Task
+
+
+def _evaluation_fingerprints(config: CfgNode) -> Mapping[str, str]:
+    evaluation_only = config.clone()
+    evaluation_only.defrost()
+    evaluation_only.train.do_training = False
+    return fingerprints(evaluation_only)
+
+
+train = Task(
+    function="os2d.engine.training:train_task",
+    default_config=default_config,
+    code_version="1",
+    validate=check_training,
+    fingerprints=fingerprints,
+    neutral_keys=NEUTRAL_KEYS,
+)
+"""Train, evaluating now and then; see :mod:`os2d.engine.training`."""
+
+evaluate = Task(
+    function="os2d.engine.evaluation:evaluate_task",
+    default_config=default_config,
+    code_version="1",
+    validate=check_evaluation,
+    fingerprints=_evaluation_fingerprints,
+    neutral_keys=NEUTRAL_KEYS,
+)
+"""Evaluate a trained, loaded or fresh network; see :mod:`os2d.engine.evaluation`."""
