@@ -1,0 +1,173 @@
+"""One attempt at a trial: ``attempts/<n>/`` with the claim, the provenance, the output and the outcome."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from orchestration.claim import STALE_SECONDS, Owner, silent_for
+from orchestration.durable import create_whole, make_folder, read_whole, to_json
+
+
+class Outcome(StrEnum):
+    """How an attempt ended."""
+
+    OK = "ok"
+    FAILED = "failed"  # the task raised an error or crashed
+    PREEMPTED = "preempted"  # asked to stop, and everything was saved
+    TIMEOUT = "timeout"  # reached its time limit
+    OOM = "oom"  # ran out of memory
+    NODE_FAIL = "node_fail"  # the machine went away
+    CANCELLED = "cancelled"  # a person stopped it for good
+    PRUNED = "pruned"  # a scheduler judged it not worth continuing
+    LOST = "lost"  # it vanished without a word
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What ``outcome.json`` holds.
+
+    Args:
+        outcome: how the attempt ended.
+        ended_ms: when, in milliseconds since 1970.
+        message: one line for people.
+        error: a digest of the traceback, equal for equal failures; empty when there is none.
+        exit_code: of the worker; None when nobody saw it.
+        can_retry: False when trying again without a change cannot help.
+    """
+
+    outcome: Outcome
+    ended_ms: int
+    message: str = ""
+    error: str = ""
+    exit_code: int | None = None
+    can_retry: bool = True
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """An attempt as read from its folder at one moment."""
+
+    number: int
+    folder: Path
+    owner: Owner
+    started_ms: int
+    ending: Ending | None = None
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How it ended; None while it runs, or when its worker died without a word."""
+        return self.ending.outcome if self.ending else None
+
+    @property
+    def ended_ms(self) -> int | None:
+        """When it ended, in milliseconds since 1970."""
+        return self.ending.ended_ms if self.ending else None
+
+    @property
+    def host(self) -> str:
+        """The machine it ran on."""
+        return self.owner.host
+
+    @property
+    def pid(self) -> int:
+        """The process that ran it."""
+        return self.owner.pid
+
+    @cached_property
+    def provenance(self) -> Mapping[str, Any]:
+        """What ran: command, host, versions, git commit; empty when the worker died before it was written."""
+        return read_whole(self.folder / "provenance.json") or {}
+
+    @property
+    def stdout(self) -> Path:
+        """What the worker printed."""
+        return self.folder / "stdout.log"
+
+    @property
+    def stderr(self) -> Path:
+        """What the worker and its libraries complained about, and the traceback of a failure."""
+        return self.folder / "stderr.log"
+
+    def is_live(self) -> bool:
+        """Tell whether a worker is at it now."""
+        if self.ending is not None:
+            return False
+        alive = self.owner.is_alive()
+        if alive is not None:
+            return alive
+        beat_path = self.folder.parents[1] / "heartbeat"
+        beat = read_whole(beat_path)
+        if beat is None or beat["attempt"] != self.number:
+            return silent_for(None, self.folder / "claim.json") < STALE_SECONDS
+        return silent_for(beat, beat_path) < STALE_SECONDS
+
+    def close(self, ending: Ending) -> bool:
+        """Write the outcome unless somebody did; the first one stands."""
+        fields = {**vars(ending), "outcome": ending.outcome.value}
+        return create_whole(self.folder / "outcome.json", to_json(fields, indent=1))
+
+    @classmethod
+    def read(cls, folder: Path) -> Attempt | None:
+        """Return the attempt in a folder, or None when nobody claimed it."""
+        claim = read_whole(folder / "claim.json")
+        if claim is None:
+            return None
+        written = read_whole(folder / "outcome.json")
+        ending = Ending(**{**written, "outcome": Outcome(written["outcome"])}) if written else None
+        return cls(int(folder.name), folder, Owner.from_dict(claim["owner"]), claim["started_ms"], ending)
+
+    @classmethod
+    def create(cls, folder: Path) -> Attempt | None:
+        """Claim an attempt for this process, or return None when another one was faster."""
+        make_folder(folder)
+        attempt = cls(int(folder.name), folder, Owner.this_process(), now_ms())
+        claim = {"attempt": attempt.number, "owner": vars(attempt.owner), "started_ms": attempt.started_ms}
+        return attempt if create_whole(folder / "claim.json", to_json(claim, indent=1)) else None
+
+
+@dataclass(frozen=True)
+class Held:
+    """A claim that was refused because somebody else works on the trial."""
+
+    by: Attempt
+
+
+def claim_next(attempts: Path) -> Attempt | Held:
+    """Claim the next attempt in a folder of attempts, unless a live worker holds the last one."""
+    while True:
+        last = last_attempt(attempts)
+        if last is not None and last.is_live():
+            return Held(last)
+        claimed = Attempt.create(attempts / str(last.number + 1 if last else 1))
+        if claimed is not None:
+            if last is not None and last.ending is None:
+                last.close(Ending(Outcome.LOST, now_ms(), "its worker vanished; found by the next attempt"))
+            return claimed
+
+
+def last_attempt(attempts: Path) -> Attempt | None:
+    """Return the newest claimed attempt."""
+    for folder in reversed(attempt_folders(attempts)):
+        attempt = Attempt.read(folder)
+        if attempt is not None:
+            return attempt
+    return None
+
+
+def attempt_folders(attempts: Path) -> list[Path]:
+    """Return the folders of the attempts, claimed or not, oldest first."""
+    try:
+        return sorted((path for path in attempts.iterdir() if path.name.isdigit()), key=lambda path: int(path.name))
+    except FileNotFoundError:
+        return []
+
+
+def now_ms() -> int:
+    """Return the time in milliseconds since 1970."""
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,291 @@
+"""What a user writes: experiments, their variants, spaces and seeds, and the tables to read from them.
+
+::
+
+    training = Experiment(
+        name="losses",
+        task="os2d.tasks:train",
+        config={"train.optim.max_iter": 2000},
+        variants=[Variant("contrastive", {"train.objective.class_objective": "ContrastiveLoss"}), Variant("rll")],
+        space=grid({"train.optim.lr": [1e-3, 1e-4]}),
+        seeds=seeds(3),
+    )
+
+makes 2 variants x 2 learning rates x 3 seeds = 12 trials.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from orchestration.errors import DescriptionError
+
+Point = Mapping[str, Any]
+"""One point of a space: dotted configuration key -> value."""
+
+_NAME = re.compile(r"[^\W_][^/\\\x00-\x1f]*")
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What one trial occupies while it runs.
+
+    Args:
+        cpus: processor cores; also the number of threads the numerical libraries may use.
+        gpus: graphics cards; a fraction shares one card.
+        memory_gb: main memory, in units of 10^9 bytes. Schedulers that enforce memory (SLURM) get it as the limit.
+        hours: time limit of one attempt; a trial that reaches it saves, stops and is continued. None: no limit.
+    """
+
+    cpus: float = 1.0
+    gpus: float = 0.0
+    memory_gb: float = 4.0
+    hours: float | None = None
+
+    def __post_init__(self) -> None:
+        for key, low in (("cpus", 0), ("gpus", 0), ("memory_gb", 0), ("hours", 0)):
+            value = getattr(self, key)
+            if value is None and key == "hours":
+                continue
+            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+                raise DescriptionError(f"Resources: {key}: expected a number, got {value!r}")
+            if value < low or (value == 0 and key != "gpus"):
+                raise DescriptionError(f"Resources: {key}: expected a positive number, got {value!r}")
+            object.__setattr__(self, key, float(value))
+        if self.gpus > 1 and not self.gpus.is_integer():
+            raise DescriptionError(f"Resources: gpus: expected a fraction of one card or whole cards, got {self.gpus}")
+
+
+@dataclass(frozen=True)
+class Space:
+    """Points to try, in order. ``a * b`` combines every point of both, ``a + b`` tries one after the other."""
+
+    points: tuple[Point, ...]
+
+    def __mul__(self, other: Space) -> Space:
+        shared = sorted({key for p in self.points for key in p} & {key for p in other.points for key in p})
+        if shared:
+            raise DescriptionError(
+                f"Space: both factors of a product set {', '.join(shared)}; set a key in one of them"
+            )
+        return Space(tuple({**a, **b} for a, b in itertools.product(self.points, other.points)))
+
+    def __add__(self, other: Space) -> Space:
+        return Space(self.points + other.points)
+
+    def where(self, condition: Callable[[Point], bool]) -> Space:
+        """Return the points for which the condition holds."""
+        return Space(tuple(point for point in self.points if condition(point)))
+
+
+def grid(axes: Mapping[str, Iterable[Any]]) -> Space:
+    """Return every combination of the values; the last key varies fastest."""
+    columns = {}
+    for key, values in axes.items():
+        if isinstance(values, str) or not isinstance(values, Iterable):
+            raise DescriptionError(f"grid: {key}: expected a list of values, got {values!r}; write [{values!r}]")
+        columns[key] = list(values)
+        if not columns[key]:
+            raise DescriptionError(f"grid: {key}: the list of values is empty")
+    return Space(tuple(dict(zip(columns, values, strict=True)) for values in itertools.product(*columns.values())))
+
+
+def seeds(count_or_seeds: int | Iterable[int]) -> tuple[int, ...]:
+    """Return the seeds 0, 1, ... when given how many, or exactly the given ones."""
+    if isinstance(count_or_seeds, bool):
+        raise DescriptionError(f"seeds: expected a number of seeds or a list of them, got {count_or_seeds!r}")
+    return tuple(range(count_or_seeds)) if isinstance(count_or_seeds, int) else tuple(count_or_seeds)
+
+
+@dataclass(frozen=True)
+class Need:
+    """The finished trial another trial reads from; the task finds its folder in ``run.inputs``.
+
+    The trial taken is the one with the dependent's seed, or the only one there is.
+
+    Args:
+        experiment: an experiment, its name, or ``"<experiment>/<variant>"``. An experiment given as an object need not
+            be in the file: then only what is needed of it is run.
+        variant: None takes the variant of the dependent's name, or the only one there is.
+        seed: take the trial with this seed, whatever the dependent's is.
+    """
+
+    experiment: Experiment | str
+    variant: str | None = None
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.experiment, str) and "/" in self.experiment:
+            experiment, _, variant = self.experiment.partition("/")
+            if self.variant not in (None, variant):
+                raise DescriptionError(f"Need({self.experiment!r}, {self.variant!r}): two different variants are named")
+            object.__setattr__(self, "experiment", experiment)
+            object.__setattr__(self, "variant", variant)
+
+    @property
+    def experiment_name(self) -> str:
+        """The name of the experiment, however it was given."""
+        return self.experiment if isinstance(self.experiment, str) else self.experiment.name
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One row of an experiment: what it changes against the experiment's configuration.
+
+    Args:
+        name: unique in its experiment; part of the trials' names.
+        config: dotted key -> value.
+        tags: what tables select rows by, over the experiment's tags.
+        task: another task than the experiment's.
+        needs: inputs in addition to the experiment's.
+    """
+
+    name: str
+    config: Mapping[str, Any] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    task: str | None = None
+    needs: Mapping[str, Need] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _require_name("Variant", self.name)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A task run as variants x points of a space x seeds; each combination is one trial.
+
+    Args:
+        name: unique in a file; names the folder ``runs/by-name/<name>`` and the MLflow experiment.
+        task: ``"package.module:object"``.
+        config: dotted key -> value, over the task's defaults and under the variants'.
+        variants: none given is one variant called ``default``.
+        space: more overrides; every variant is run at each of its points.
+        seeds: every combination is run once for each.
+        resources: of each trial.
+        needs: name of an input -> the trial that provides it.
+        tags: of each trial.
+    """
+
+    name: str
+    task: str
+    config: Mapping[str, Any] = field(default_factory=dict)
+    variants: Sequence[Variant] = ()
+    space: Space | None = None
+    seeds: Sequence[int] = (0,)
+    resources: Resources = field(default_factory=Resources)
+    needs: Mapping[str, Need] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _require_name("Experiment", self.name)
+        object.__setattr__(self, "variants", tuple(self.variants) or (Variant("default"),))
+        object.__setattr__(self, "seeds", seeds(self.seeds))
+        _require_distinct(f"experiment {self.name!r}: variants", [variant.name for variant in self.variants])
+        _require_distinct(f"experiment {self.name!r}: seeds", self.seeds)
+        for seed in self.seeds:
+            if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+                raise DescriptionError(
+                    f"experiment {self.name!r}: seeds: expected whole numbers from 0 on, got {seed!r}"
+                )
+        if not self.seeds:
+            raise DescriptionError(f"experiment {self.name!r}: seeds: the list is empty; no trial would be run")
+        if self.space is not None and not self.space.points:
+            raise DescriptionError(f"experiment {self.name!r}: space: it has no points; no trial would be run")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One metric of a table.
+
+    Args:
+        title: the head of the column.
+        metric: the name it was logged under.
+        reduce: which step counts.
+        scale: the value is multiplied by this: 100 for percent.
+        digits: behind the decimal point.
+        lower_is_better: which value is set in bold.
+        selection: choose the step by this metric instead, e.g. the validation metric.
+    """
+
+    title: str
+    metric: str
+    reduce: Literal["last", "first", "max", "min"] = "last"
+    scale: float = 1.0
+    digits: int = 1
+    lower_is_better: bool = False
+    selection: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.reduce not in ("last", "first", "max", "min"):
+            raise DescriptionError(
+                f"column {self.title!r}: reduce: expected last, first, max or min, got {self.reduce!r}"
+            )
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table: the trials that match everything given.
+
+    Args:
+        title: the head of the row.
+        variant: the variant's name.
+        experiment: the experiment's name, where a table has several.
+        tags: all of them must be equal.
+        point: dotted configuration key -> value, where the experiment has a space.
+    """
+
+    title: str
+    variant: str | None = None
+    experiment: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    point: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table over the seeds of an experiment's variants.
+
+    Args:
+        name: unique in a file.
+        title: one line above the table.
+        experiment: an experiment or several, as objects or names.
+        columns: the metrics.
+        rows: None makes one row per variant and point, in the order of the description.
+        caption: text below the table.
+    """
+
+    name: str
+    title: str
+    experiment: Experiment | str | Sequence[Experiment | str]
+    columns: Sequence[Column]
+    rows: Sequence[Row] | None = None
+    caption: str = ""
+
+    def __post_init__(self) -> None:
+        _require_name("Table", self.name)
+
+    @property
+    def experiment_names(self) -> tuple[str, ...]:
+        """The names of the experiments, in order."""
+        several = [self.experiment] if isinstance(self.experiment, str | Experiment) else list(self.experiment)
+        return tuple(one if isinstance(one, str) else one.name for one in several)
+
+
+def _require_name(kind: str, name: object) -> None:
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or name != name.strip() or len(name) > 100:
+        raise DescriptionError(
+            f"{kind}: name {name!r}: expected at most 100 characters that start with a letter or digit, "
+            "without slashes and without spaces at the end; names become folders"
+        )
+
+
+def _require_distinct(what: str, values: Sequence[object]) -> None:
+    twice = sorted(str(value) for value, count in Counter(values).items() if count > 1)
+    if twice:
+        raise DescriptionError(f"{what}: {', '.join(twice)} given more than once; each must be unique")

@@ -1,0 +1,215 @@
+"""Files that survive a crash, a full disk and a reader in between.
+
+Whole files are written under a temporary name, synced and renamed. Records are appended as one line each; a line that
+a crash cut short is skipped by readers and closed by the next writer. JSON is strict: a float that is not finite is
+written as ``{"$float": "NaN"}``, ``{"$float": "Infinity"}`` or ``{"$float": "-Infinity"}``, and read back as itself.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+from uuid import uuid4
+
+from orchestration.errors import JournalError
+
+logger = logging.getLogger(__name__)
+
+_FLOAT_TAG = "$float"
+
+
+def to_json(value: Any, indent: int | None = None) -> str:
+    """Return strict JSON; floats that are not finite become tagged objects."""
+    try:
+        return json.dumps(value, indent=indent, allow_nan=False, ensure_ascii=False)
+    except ValueError:  # NaN or an infinity is somewhere inside: rare enough to look for it only now
+        return json.dumps(_tag_floats(value), indent=indent, allow_nan=False, ensure_ascii=False)
+
+
+def from_json(text: str) -> Any:
+    """Return what :func:`to_json` was given, with tuples as lists."""
+    return json.loads(text, object_hook=_untag_float if _FLOAT_TAG in text else None)
+
+
+def write_whole(path: Path, content: bytes | str | Callable[[BinaryIO], object], durable: bool = True) -> None:
+    """Write a file so that everyone sees either the old content or the new one.
+
+    Args:
+        path: replaced when it exists.
+        content: what to write, or a function that writes it.
+        durable: False skips the wait for the disk, for what a power failure may lose.
+    """
+    with _temporary_file(path, content, durable) as temporary:
+        temporary.replace(path)
+        if durable:
+            _sync_folder(path.parent)
+
+
+def create_whole(path: Path, content: str) -> bool:
+    """Write a file unless it exists; of several processes that try, exactly one gets True.
+
+    A hard link is as exclusive as ``O_EXCL``, on network file systems too, and never shows an empty file.
+    """
+    with _temporary_file(path, content, durable=True) as temporary:
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            return False
+        _sync_folder(path.parent)
+        return True
+
+
+def make_folder(path: Path) -> None:
+    """Create a folder and its parents unless they exist."""
+    with named_failure(path):
+        path.mkdir(parents=True, exist_ok=True)
+
+
+def link_to(path: Path, target: str) -> None:
+    """Let a symbolic link point to ``target``, replacing the link that is there."""
+    with named_failure(path.parent):
+        if path.is_symlink() and path.readlink() == Path(target):
+            return
+        temporary = path.with_name(f".{uuid4().hex}")
+        temporary.symlink_to(target)
+        temporary.replace(path)
+
+
+class LineWriter:
+    """Appends records to a file that has one writer at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor: int | None = None
+
+    def append(self, record: dict[str, Any]) -> None:
+        """Write one line; when the disk is full the file keeps its old end."""
+        line = (to_json(record) + "\n").encode()
+        with named_failure(self._path):
+            descriptor = self._open()
+            end = os.fstat(descriptor).st_size
+            try:
+                written = 0
+                while written < len(line):
+                    written += os.write(descriptor, line[written:])
+            except OSError:
+                os.ftruncate(descriptor, end)
+                raise
+
+    def sync(self) -> None:
+        """Wait until everything appended is on the disk."""
+        if self._descriptor is not None:
+            with named_failure(self._path):
+                os.fsync(self._descriptor)
+
+    def close(self) -> None:
+        """Release the file; appending opens it again."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _open(self) -> int:
+        if self._descriptor is None:
+            self._descriptor = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            size = os.fstat(self._descriptor).st_size
+            if size and os.pread(self._descriptor, 1, size - 1) != b"\n":
+                os.write(self._descriptor, b"\n")  # the last writer died within a line
+        return self._descriptor
+
+
+def read_lines(path: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
+    """Return the records behind a byte offset and the offset behind the last complete line.
+
+    A torn line, last or overtaken by later ones, is skipped with a warning. A missing file has no records.
+    """
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            content = file.read()
+    except FileNotFoundError:
+        return [], offset
+    complete = content.rfind(b"\n") + 1
+    if complete < len(content):
+        logger.warning("%s: the last line is not complete and was skipped", path)
+    records = []
+    for line in content[:complete].splitlines():
+        try:
+            records.append(from_json(line.decode()))
+        except ValueError:
+            logger.warning("%s: a line is not complete and was skipped: %.60r", path, line)
+    return records, offset + complete
+
+
+def read_whole(path: Path) -> Any | None:
+    """Return the content of a JSON file, or None when there is no such file."""
+    with named_failure(path):
+        try:
+            text = path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+    try:
+        return from_json(text)
+    except ValueError as error:
+        raise JournalError(
+            f"{path}: not valid JSON ({error}); it was changed by hand or the disk is damaged"
+        ) from error
+
+
+@contextmanager
+def named_failure(path: Path) -> Iterator[None]:
+    """Turn a refusal of the operating system to write into one message that names the place."""
+    try:
+        yield
+    except OSError as error:
+        raise JournalError(
+            f"{path}: {error.strerror or error}; free space or change the permissions and run the same command again: "
+            "what is finished is kept"
+        ) from error
+
+
+@contextmanager
+def _temporary_file(path: Path, content: bytes | str | Callable[[BinaryIO], object], durable: bool) -> Iterator[Path]:
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}")
+    with named_failure(path):
+        try:
+            with temporary.open("xb") as file:
+                if callable(content):
+                    content(file)
+                else:
+                    file.write(content.encode() if isinstance(content, str) else content)
+                if durable:
+                    file.flush()
+                    os.fsync(file.fileno())
+            yield temporary
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _tag_floats(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return {_FLOAT_TAG: json.dumps(value)}
+    if isinstance(value, dict):
+        return {key: _tag_floats(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_tag_floats(item) for item in value]
+    return value
+
+
+def _untag_float(fields: dict[str, Any]) -> Any:
+    if fields.keys() == {_FLOAT_TAG}:
+        return float(fields[_FLOAT_TAG])
+    return fields

@@ -1,0 +1,236 @@
+"""The trial folder, ``runs/<signature>/``: the truth about a trial, read and written here and nowhere else.
+
+=====================  ==============================================================  ==================
+``trial.json``         the frozen description                                          the first launcher
+``request.json``       who wants it run, with which resources and neutral settings     the last launcher
+``attempts/<n>/``      claim, provenance, stdout, stderr, outcome                      the n-th worker
+``metrics.jsonl``      one line per logged step; the last value of a step wins         the worker
+``events.jsonl``       what happened: resumed, asked to stop, ...                      the worker
+``heartbeat``          sign of life and progress                                       the worker
+``checkpoints/``       the last unnamed ones and the named ones                        the worker
+``artifacts/``         files worth keeping                                             the worker
+``result.json``        the final metrics; its presence *is* "done"                     the worker, once, last
+=====================  ==============================================================  ==================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from orchestration.attempt import Attempt, Held, Outcome, attempt_folders, claim_next, last_attempt, now_ms
+from orchestration.claim import Owner
+from orchestration.describe import Resources
+from orchestration.durable import create_whole, read_lines, read_whole, to_json, write_whole
+from orchestration.errors import JournalError
+from orchestration.plan import Trial
+from orchestration.signature import flatten, nest
+
+
+class State(StrEnum):
+    """Where a trial stands; derived from its folder, never stored."""
+
+    PLANNED = "planned"  # nobody works on it
+    QUEUED = "queued"  # a launcher that lives will start or continue it
+    RUNNING = "running"  # a worker is at it
+    DONE = "done"  # it has a result
+    FAILED = "failed"  # its last attempt failed
+    PRUNED = "pruned"  # a scheduler stopped it: not a result
+    CANCELLED = "cancelled"  # stopped before its end; running it again continues it
+    BLOCKED = "blocked"  # a trial it needs failed
+    LOST = "lost"  # its worker vanished; running it again continues it
+
+
+class Point(NamedTuple):
+    """A value of a metric at a step. ``time_ms`` is when the step was logged first: a repeated step keeps it."""
+
+    name: str
+    value: float
+    step: int
+    time_ms: int
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something worth telling that happened in an attempt."""
+
+    kind: str
+    time_ms: int
+    attempt: int
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Heartbeat:
+    """How far a worker is. ``time`` is in seconds since 1970 and never goes back; ``total`` is 0 while unknown."""
+
+    time: float
+    attempt: int
+    host: str
+    pid: int
+    step: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True)
+class Result:
+    """The final metrics of a trial that is done."""
+
+    metrics: Mapping[str, float]
+    finished_ms: int
+    attempt: int
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a launcher wants of a trial that does not belong to its identity.
+
+    Args:
+        launcher: the process that looks after the trial.
+        attempts_before: number of the last attempt before this launch; retry budgets count from there.
+        resources: what the trial may occupy.
+        settings: neutral configuration key -> value.
+        import_paths: where the task is imported from, behind what Python looks at anyway.
+    """
+
+    launcher: Owner
+    attempts_before: int
+    resources: Resources
+    settings: Mapping[str, Any]
+    import_paths: Sequence[str]
+
+
+class TrialFolder:
+    """The folder of one trial."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.artifacts = path / "artifacts"
+        self.checkpoints = path / "checkpoints"
+        self.metrics_file = path / "metrics.jsonl"
+        self.events_file = path / "events.jsonl"
+        self._attempts = path / "attempts"
+
+    @property
+    def signature(self) -> str:
+        """The trial's signature; the folder is named after it."""
+        return self.path.name
+
+    @cached_property
+    def trial(self) -> Trial:
+        """The description as it was frozen."""
+        return Trial.from_dict(_require(read_whole(self.path / "trial.json"), self.path / "trial.json"))
+
+    def exists(self) -> bool:
+        """Tell whether the trial was ever launched from this journal."""
+        return (self.path / "trial.json").exists()
+
+    def metrics(self) -> list[Point]:
+        """Return the value of every metric at every step, ordered by step; the last value of a step wins."""
+        points: dict[tuple[str, int], Point] = {}
+        for point in self.metrics_from(0)[0]:
+            first = points.get((point.name, point.step), point)
+            points[point.name, point.step] = point._replace(time_ms=first.time_ms)
+        return sorted(points.values(), key=lambda point: point.step)
+
+    def metrics_from(self, offset: int) -> tuple[list[Point], int]:
+        """Return what was logged behind a byte offset, in the order of logging, and the next offset."""
+        records, end = read_lines(self.metrics_file, offset)
+        return [
+            Point(name, float(value), record["step"], record["time_ms"])
+            for record in records
+            for name, value in record["metrics"].items()
+        ], end
+
+    def events(self) -> list[Event]:
+        """Return what happened, oldest first."""
+        return [
+            Event(
+                kind=record.pop("kind"),
+                time_ms=record.pop("time_ms"),
+                attempt=record.pop("attempt"),
+                details=record,
+            )
+            for record in read_lines(self.events_file)[0]
+        ]
+
+    def attempts(self) -> list[Attempt]:
+        """Return the attempts, oldest first."""
+        found = (Attempt.read(folder) for folder in attempt_folders(self._attempts))
+        return [attempt for attempt in found if attempt is not None]
+
+    def last_attempt(self) -> Attempt | None:
+        """Return the newest attempt."""
+        return last_attempt(self._attempts)
+
+    def result(self) -> Result | None:
+        """Return the final metrics of a trial that is done."""
+        fields = read_whole(self.path / "result.json")
+        return Result(**fields) if fields else None
+
+    def heartbeat(self) -> Heartbeat | None:
+        """Return the last sign of life of any attempt."""
+        fields = read_whole(self.path / "heartbeat")
+        return Heartbeat(**fields) if fields else None
+
+    def request(self) -> Request | None:
+        """Return what the last launcher wanted."""
+        fields = read_whole(self.path / "request.json")
+        if fields is None:
+            return None
+        owner, resources = Owner.from_dict(fields["launcher"]), Resources(**fields["resources"])
+        return Request(**{**fields, "launcher": owner, "resources": resources})
+
+    def is_done(self) -> bool:
+        """Tell whether there is a result."""
+        return (self.path / "result.json").exists()
+
+    def state(self) -> State:
+        """Return where the trial stands, as far as its own folder tells (see :meth:`orchestration.runs.Runs.states`)."""
+        if self.is_done():
+            return State.DONE
+        last = self.last_attempt()
+        if last is not None and last.is_live():
+            return State.RUNNING
+        request = self.request()
+        expected = request is not None and bool(request.launcher.is_alive())
+        if expected and request is not None and request.attempts_before == (last.number if last else 0):
+            return State.QUEUED
+        if last is None:
+            return State.PLANNED
+        if last.outcome in _FINAL:
+            return _FINAL[last.outcome]
+        if expected:
+            return State.QUEUED
+        return State.LOST if last.outcome in (None, Outcome.LOST, Outcome.NODE_FAIL) else State.CANCELLED
+
+    def claim(self) -> Attempt | Held:
+        """Claim the next attempt for this process, unless a live worker holds the trial."""
+        return claim_next(self._attempts)
+
+    def finish(self, metrics: Mapping[str, float], attempt: int) -> None:
+        """Write the result; from now on the trial is done."""
+        fields = {"metrics": dict(metrics), "finished_ms": now_ms(), "attempt": attempt}
+        create_whole(self.path / "result.json", to_json(fields, indent=1))
+
+    def beat(self, heartbeat: Heartbeat) -> None:
+        """Replace the sign of life."""
+        write_whole(self.path / "heartbeat", to_json(vars(heartbeat)), durable=False)
+
+    def trial_to_run(self) -> Trial:
+        """Return the trial with the neutral settings and resources of the last request."""
+        request = self.request()
+        if request is None:
+            return self.trial
+        config = nest({**flatten(self.trial.config), **request.settings})
+        return replace(self.trial, config=config, resources=request.resources)
+
+
+def _require(fields: Any | None, path: Path) -> Any:
+    if fields is None:
+        raise JournalError(f"{path}: there is no such file; this is not the folder of a trial")
+    return fields

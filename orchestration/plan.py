@@ -1,0 +1,127 @@
+"""Descriptions expanded into trials: resolved configuration, signature and dependency order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from orchestration.describe import Experiment, Resources, Table
+from orchestration.signature import SHOWN_DIGITS
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One execution of a task that gives one set of numbers.
+
+    Trials that agree on task, code version, configuration (without neutral keys), seed, needs and fingerprints have
+    the same signature and are the same trial, whatever they are called.
+
+    Args:
+        name: unique in its experiment.
+        experiment: the first one in the file that asks for it, as ``name``, ``variant``, ``tags`` and ``point``.
+        variant: the variant's name.
+        task: ``"package.module:object"``.
+        code_version: as declared by the task.
+        config: the full resolved configuration, nested.
+        seed: also in the configuration, under the task's seed key.
+        resources: what it occupies while it runs.
+        needs: name of an input -> signature of the trial that provides it.
+        tags: what tables select by.
+        fingerprints: name -> hash of the data and weight files it reads.
+        point: the overrides of the space.
+        neutral_keys: the task's keys that cannot change a result.
+        signature: 64 hexadecimal digits.
+        group: the signature without the seed: what tables average over.
+    """
+
+    name: str
+    experiment: str
+    variant: str
+    task: str
+    code_version: str
+    config: Mapping[str, Any]
+    seed: int
+    resources: Resources
+    needs: Mapping[str, str]
+    tags: Mapping[str, str]
+    signature: str
+    group: str
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+    point: Mapping[str, Any] = field(default_factory=dict)
+    neutral_keys: tuple[str, ...] = ()
+
+    @property
+    def short(self) -> str:
+        """The part of the signature that people see."""
+        return self.signature[:SHOWN_DIGITS]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values, as stored in ``trial.json``."""
+        return {**vars(self), "resources": vars(self.resources)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Trial:
+        """Return what :meth:`as_dict` was called on."""
+        return cls(
+            **{
+                **values,
+                "resources": Resources(**values["resources"]),
+                "neutral_keys": tuple(values["neutral_keys"]),
+            }
+        )
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One request for a trial: several experiments, or variants of one, may ask for the same trial.
+
+    ``requested`` is False when the trial is there only because another one needs it.
+    """
+
+    experiment: str
+    variant: str
+    name: str
+    seed: int
+    point: Mapping[str, Any]
+    tags: Mapping[str, str]
+    signature: str
+    requested: bool
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything a file describes, ready to run.
+
+    Args:
+        trials: each signature once; a trial comes after everything it needs.
+        entries: every request, in the order of the description.
+        experiments: as written.
+        tables: as written.
+    """
+
+    trials: tuple[Trial, ...]
+    entries: tuple[Entry, ...]
+    experiments: tuple[Experiment, ...] = ()
+    tables: tuple[Table, ...] = ()
+
+    @property
+    def requested(self) -> frozenset[str]:
+        """The signatures that were asked for by themselves."""
+        return frozenset(entry.signature for entry in self.entries if entry.requested)
+
+    def trials_of(self, experiment: str) -> list[Trial]:
+        """Return the requested trials of an experiment, called as they are called there."""
+        by_signature = {trial.signature: trial for trial in self.trials}
+        return [
+            replace(
+                by_signature[entry.signature],
+                name=entry.name,
+                experiment=entry.experiment,
+                variant=entry.variant,
+                tags=entry.tags,
+                point=entry.point,
+            )
+            for entry in self.entries
+            if entry.experiment == experiment and entry.requested
+        ]
