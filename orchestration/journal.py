@@ -28,7 +28,7 @@ from orchestration.describe import Resources
 from orchestration.durable import create_whole, read_lines, read_whole, to_json, write_whole
 from orchestration.errors import JournalError
 from orchestration.plan import Trial
-from orchestration.signature import flatten, nest
+from orchestration.signature import with_values
 
 
 class State(StrEnum):
@@ -43,6 +43,14 @@ class State(StrEnum):
     CANCELLED = "cancelled"  # stopped before its end; running it again continues it
     BLOCKED = "blocked"  # a trial it needs failed
     LOST = "lost"  # its worker vanished; running it again continues it
+
+
+_FINAL = {
+    Outcome.FAILED: State.FAILED,
+    Outcome.OOM: State.FAILED,
+    Outcome.CANCELLED: State.CANCELLED,
+    Outcome.PRUNED: State.PRUNED,
+}
 
 
 class Point(NamedTuple):
@@ -190,7 +198,7 @@ class TrialFolder:
         return (self.path / "result.json").exists()
 
     def state(self) -> State:
-        """Return where the trial stands, as far as its own folder tells (see :meth:`orchestration.runs.Runs.states`)."""
+        """Return where the trial stands, as far as its own folder tells; ``Runs.states`` looks at its needs too."""
         if self.is_done():
             return State.DONE
         last = self.last_attempt()
@@ -226,7 +234,7 @@ class TrialFolder:
         request = self.request()
         if request is None:
             return self.trial
-        config = nest({**flatten(self.trial.config), **request.settings})
+        config = with_values(self.trial.config, request.settings)
         return replace(self.trial, config=config, resources=request.resources)
 
 

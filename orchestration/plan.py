@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from orchestration.describe import Experiment, Resources, Table
-from orchestration.signature import SHOWN_DIGITS
+from orchestration.errors import DescriptionError
+from orchestration.expand import Draft, Expansion, Key
+from orchestration.resolve import Defaults, defaults_of
+from orchestration.signature import SHOWN_DIGITS, canonical_json, signature_of
 
 
 @dataclass(frozen=True)
@@ -125,3 +128,145 @@ class Plan:
             for entry in self.entries
             if entry.experiment == experiment and entry.requested
         ]
+
+
+def plan(descriptions: Iterable[Experiment | Table], only: Sequence[str] = ()) -> Plan:
+    """Return the trials of what a file describes.
+
+    Args:
+        descriptions: experiments and tables, in order.
+        only: the experiments that are requested; none given are all. What they need is planned as well.
+
+    Raises:
+        DescriptionError: something in the description cannot be run; the message says where it was written.
+    """
+    descriptions = list(descriptions)
+    tables = tuple(item for item in descriptions if isinstance(item, Table))
+    experiments = _listed_experiments(descriptions)
+    _require_experiments(tables, {experiment.name for experiment in experiments})
+    drafts = Expansion(experiments, only).drafts()
+    signer = _Signer()
+    trials: dict[str, Trial] = {}
+    entries: dict[tuple[str, str], Entry] = {}
+    for draft in drafts:
+        trial = signer.trial(draft)
+        trials.setdefault(trial.signature, trial)
+        entry = Entry(
+            draft.experiment.name,
+            draft.variant.name,
+            draft.name,
+            draft.key.seed,
+            trial.point,
+            trial.tags,
+            trial.signature,
+            draft.requested,
+        )
+        known = entries.setdefault((entry.experiment, entry.name), entry)
+        if known.signature != entry.signature:
+            raise DescriptionError(
+                f"experiment {entry.experiment!r}: two different trials are called {entry.name!r}; rename a variant"
+            )
+    return Plan(tuple(trials.values()), tuple(entries.values()), tuple(experiments), tables)
+
+
+@dataclass(frozen=True)
+class _Resolved:
+    """What the seeds of one variant at one point share."""
+
+    defaults: Defaults
+    overrides: dict[str, Any]
+    point: dict[str, Any]
+    identity: dict[str, str]
+    fingerprints: dict[str, str]
+
+
+class _Signer:
+    """Resolves and signs drafts; a draft comes after those it needs."""
+
+    def __init__(self) -> None:
+        self._trials: dict[Key, Trial] = {}
+        self._resolved: dict[tuple[str, str, int], _Resolved] = {}
+        self._typed: dict[tuple[str, str], dict[str, Any]] = {}
+
+    def trial(self, draft: Draft) -> Trial:
+        """Return the trial of a draft."""
+        resolved = self._resolve(draft)
+        needs = {name: self._trials[need.key].signature for name, need in draft.needs.items()}
+        seedless = {
+            name: self._trials[need.key].group if need.by_seed else self._trials[need.key].signature
+            for name, need in draft.needs.items()
+        }
+        trial = Trial(
+            name=draft.name,
+            experiment=draft.experiment.name,
+            variant=draft.variant.name,
+            task=draft.task,
+            code_version=resolved.defaults.task.code_version,
+            config=resolved.defaults.config(resolved.overrides, draft.key.seed),
+            seed=draft.key.seed,
+            resources=draft.experiment.resources,
+            needs=needs,
+            tags={**draft.experiment.tags, **draft.variant.tags},
+            signature=signature_of(
+                {**resolved.identity, "needs": canonical_json(needs), "seed": canonical_json(draft.key.seed)}
+            ),
+            group=signature_of({**resolved.identity, "needs": canonical_json(seedless)}),
+            fingerprints=resolved.fingerprints,
+            point=resolved.point,
+            neutral_keys=resolved.defaults.neutral_keys,
+        )
+        self._trials[draft.key] = trial
+        return trial
+
+    def _resolve(self, draft: Draft) -> _Resolved:
+        key = (draft.key.experiment, draft.key.variant, draft.key.point)
+        if key not in self._resolved:
+            self._resolved[key] = self._resolve_anew(draft)
+        return self._resolved[key]
+
+    def _resolve_anew(self, draft: Draft) -> _Resolved:
+        defaults = defaults_of(draft.task)
+        experiment = f"experiment {draft.experiment.name!r}"
+        place = f"{experiment}, variant {draft.variant.name!r}"
+        typed = self._typed.get(draft.key[:2])
+        if typed is None:
+            typed = defaults.typed(draft.experiment.config, experiment)
+            typed |= defaults.typed(draft.variant.config, place)
+            self._typed[draft.key[:2]] = typed
+        point = defaults.typed(draft.point, f"{experiment}, space")
+        overrides = typed | point
+        fingerprints = defaults.check(overrides, place)
+        identity = {
+            "task": canonical_json(draft.task),
+            "code_version": canonical_json(defaults.task.code_version),
+            "config": defaults.identity_json(overrides),
+            "fingerprints": canonical_json(fingerprints),
+        }
+        return _Resolved(defaults, overrides, point, identity, fingerprints)
+
+
+def _listed_experiments(descriptions: Sequence[Experiment | Table]) -> list[Experiment]:
+    """Return the experiments, and those that only a table names, each once."""
+    listed: list[Experiment] = []
+    for item in descriptions:
+        if isinstance(item, Experiment):
+            found: Sequence[Experiment | str] = [item]
+        else:
+            found = [item.experiment] if isinstance(item.experiment, Experiment | str) else item.experiment
+        for experiment in found:
+            if isinstance(experiment, Experiment) and not any(experiment is known for known in listed):
+                listed.append(experiment)
+    return listed
+
+
+def _require_experiments(tables: Sequence[Table], names: set[str]) -> None:
+    seen: set[str] = set()
+    for table in tables:
+        if table.name in seen:
+            raise DescriptionError(f"two tables are called {table.name!r}; rename one")
+        seen.add(table.name)
+        for name in table.experiment_names:
+            if name not in names:
+                raise DescriptionError(
+                    f"table {table.name!r}: there is no experiment {name!r}; there are: {', '.join(sorted(names))}"
+                )

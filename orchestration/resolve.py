@@ -14,7 +14,7 @@ from numbers import Integral, Real
 from typing import Any
 
 from orchestration.errors import DescriptionError, OverrideError
-from orchestration.signature import canonical_json, flatten, is_neutral, nest
+from orchestration.signature import canonical_json, flatten, is_neutral, nest, with_values
 from orchestration.task import Task, load_task
 
 Flat = dict[str, Any]
@@ -33,7 +33,11 @@ class Defaults:
         self.values: Flat = {key: _canonical(value) for key, value in defaults.items()}
         if self.seed_key and self.seed_key not in self.values:
             raise DescriptionError(f"task {task_name!r}: its seed_key {self.seed_key!r} is not in its configuration")
-        self._neutral = is_neutral(self.neutral_keys, self.seed_key)
+        neutral = is_neutral(self.neutral_keys, self.seed_key)
+        self._identity_members = {
+            key: _member(key, self.values[key]) for key in sorted(self.values) if not neutral(key)
+        }
+        self._nested = nest(self.values)
         self._nodes = {key.rpartition(".")[0] for key in self.values if "." in key}
 
     def typed(self, overrides: Mapping[str, Any], place: str) -> Flat:
@@ -60,11 +64,10 @@ class Defaults:
                 raise OverrideError(f"{place}: {self._unknown(key)}")
         return result
 
-    def check(self, values: Flat, place: str) -> dict[str, str]:
-        """Let the task judge resolved values; return its fingerprints of the files they name."""
-        changed = {key: value for key, value in values.items() if self.values[key] is not value}
+    def check(self, overrides: Flat, place: str) -> dict[str, str]:
+        """Let the task judge the defaults with typed overrides; return its fingerprints of the files they name."""
         try:
-            self._put(changed)
+            self._put(overrides)
             self.task.validate(self._tree)
             return dict(self.task.fingerprints(self._tree))
         except Exception as error:
@@ -72,15 +75,16 @@ class Defaults:
                 raise DescriptionError(f"{place}: {error}") from error
             raise
         finally:
-            self._put({key: self.values[key] for key in changed})
+            self._put({key: self.values[key] for key in overrides})
 
-    def identity_json(self, values: Flat) -> str:
-        """Return the canonical JSON of the values that can change a result."""
-        return canonical_json({key: value for key, value in values.items() if not self._neutral(key)})
+    def identity_json(self, overrides: Flat) -> str:
+        """Return the canonical JSON of every value that can change a result."""
+        changed = {key: _member(key, value) for key, value in overrides.items() if key in self._identity_members}
+        return f"{{{','.join({**self._identity_members, **changed}.values())}}}"
 
-    def config(self, values: Flat, seed: int) -> dict[str, Any]:
-        """Return the nested configuration of a trial."""
-        return nest({**values, self.seed_key: seed} if self.seed_key else values)
+    def config(self, overrides: Flat, seed: int) -> dict[str, Any]:
+        """Return the nested configuration of a trial; the nodes without an override are shared, so only read it."""
+        return with_values(self._nested, {**overrides, self.seed_key: seed} if self.seed_key else overrides)
 
     def _put(self, values: Flat) -> None:
         for dotted, value in values.items():
@@ -108,6 +112,10 @@ class Defaults:
 def defaults_of(task_name: str) -> Defaults:
     """Return the defaults of a task, read once per process."""
     return Defaults(task_name)
+
+
+def _member(key: str, value: Any) -> str:
+    return f"{canonical_json(key)}:{canonical_json(value)}"
 
 
 def _typed(default: Any, value: Any, place: str) -> Any:

@@ -11,14 +11,17 @@ SHOWN_DIGITS = 12
 """How many of a signature's 64 digits people see."""
 
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
 def canonical_json(value: Any) -> str:
     """Return one text per value: keys sorted, tuples as lists, floats by ``repr``."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return _ENCODER.encode(value)
 
 
 def signature_of(parts: Mapping[str, str]) -> str:
     """Return the hash of an object given as name -> canonical JSON: 64 hexadecimal digits."""
-    text = ",".join(f"{json.dumps(name)}:{parts[name]}" for name in sorted(parts))
+    text = ",".join(f'"{name}":{parts[name]}' for name in sorted(parts))
     return sha256(f"{{{text}}}".encode()).hexdigest()
 
 
@@ -50,3 +53,18 @@ def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
             node = node.setdefault(part, {})
         node[key] = value
     return tree
+
+
+def with_values(tree: Mapping[str, Any], flat: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a nested mapping with some dotted keys replaced; it shares the nodes that do not change."""
+    result = dict(tree)
+    below: dict[str, dict[str, Any]] = {}
+    for dotted, value in flat.items():
+        key, _, rest = dotted.partition(".")
+        if rest:
+            below.setdefault(key, {})[rest] = value
+        else:
+            result[key] = value
+    for key, values in below.items():
+        result[key] = with_values(tree[key], values)
+    return result
