@@ -8,6 +8,9 @@ from __future__ import annotations
 from yacs.config import CfgNode
 
 from os2d.data.catalog import CUSTOM, data_root, find_dataset
+from os2d.modeling.choices import choose
+
+CLASS_OBJECTIVES = {"RLL": "RLL", "ContrastiveLoss": "ContrastiveLoss"}
 
 VOC_METRICS = ("mAP", "mAPw", "recall", "AP_joint_classes", "AP_pooled_classes")
 EVALUATION_TIME = "eval_time"
@@ -30,8 +33,8 @@ def running(meter: str) -> str:
 
 def objective_names(objective: CfgNode) -> tuple[str, ...]:
     """Return the names of the terms of ``train.objective``, without the loss per element."""
-    loss = objective.class_objective
-    hard = f"_hardneg{objective.neg_to_pos_ratio}" if loss.lower() == "contrastiveloss" else ""
+    loss = choose("train.objective.class_objective", objective.class_objective, CLASS_OBJECTIVES)
+    hard = f"_hardneg{objective.neg_to_pos_ratio}" if loss == "ContrastiveLoss" else ""
     return "loss", "loc_smoothL1", f"cls_{loss}{hard}", f"cls_{loss}_pos", f"cls_{loss}_neg{hard}"
 
 
