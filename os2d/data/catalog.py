@@ -150,7 +150,10 @@ def _shelf(name: str, root: Path, parameters: ShelfParameters) -> DatasetSource:
 
 
 def _custom(text: str) -> DatasetSource:
-    path, _, split = text.partition("#") if not Path(text).is_dir() else (text, "", "")
+    whole = "#" not in text or Path(text).expanduser().is_dir()
+    path, _, split = (text, "", "") if whole else text.rpartition("#")
+    if not whole and not split:
+        raise DataError(f"data set 'custom:{text}': no split after '#'; name one, or leave '#' out for all rows")
     folder = Path(path).expanduser().absolute()
     if not path or not folder.is_dir():
         raise DataError(f"data set 'custom:{text}': no such folder: {folder}; the layout is {_LAYOUT}")

@@ -75,6 +75,7 @@ class BatchLoader(Generic[T]):
             num_workers=self.num_workers,
             pin_memory=self.pin_memory,
             prefetch_factor=self.prefetch if parallel else None,
+            collate_fn=_unchanged,
             worker_init_fn=_start_worker if parallel else None,
             multiprocessing_context=_context() if parallel else None,
             generator=torch.Generator(),  # otherwise iterating draws from the global generator
@@ -83,6 +84,11 @@ class BatchLoader(Generic[T]):
             if isinstance(item, _Failure):
                 raise item.error
             yield item
+
+
+def _unchanged(item: T) -> T:
+    """Hand an item over as it is; torch's default would turn tuples into lists."""
+    return item
 
 
 def _context() -> multiprocessing.context.BaseContext:

@@ -1,0 +1,169 @@
+import pickle
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from os2d.data.dataset import DatasetOneShotDetection, build_dataset
+from os2d.data.images import loaded_size
+from os2d.data.scale import recommended_scale
+from os2d.errors import DataError
+from os2d.structures.sizes import Size
+
+TINY = Path(__file__).parents[1] / "data" / "golden" / "os2d" / "tiny_dataset"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(TINY, tmp_path / "data"))
+
+
+def own_dataset(folder: Path, nominal_size: int = 40, **options: bool) -> DatasetOneShotDetection:
+    """Two images of 40 x 30 and 20 x 60 pixels, three boxes of classes 5 and 2."""
+    for name, size in (("0.png", (40, 30)), ("1.png", (20, 60)), ("5.png", (8, 8)), ("2.png", (6, 9))):
+        Image.new("RGB", size, (200, 10, 10)).save(folder / name)
+    columns = ["imageid", "imagefilename", "classid", "classfilename", "gtbboxid", "difficult", "lx", "ty", "rx", "by"]
+    rows = [
+        [0, "0.png", 5, "5.png", 0, 0, 0.0, 0.0, 0.5, 0.5],
+        [0, "0.png", 2, "2.png", 1, 1, 0.25, 0.1, 1.0, 1.0],
+        [1, "1.png", 5, "5.png", 2, 0, 0.0, 0.5, 1.0, 1.0],
+    ]
+    return DatasetOneShotDetection("own", pd.DataFrame(rows, columns=columns), folder, folder, nominal_size, **options)
+
+
+def test_boxes_are_in_pixels_of_the_loaded_image(tmp_path: Path) -> None:
+    boxes = own_dataset(tmp_path).boxes(0)
+    torch.testing.assert_close(boxes.boxes_xyxy, torch.tensor([[0.0, 0, 20, 15], [10, 3, 40, 30]]))
+    assert boxes.size == Size(40, 30)
+    assert boxes.field("labels").tolist() == [5, 2]
+    assert boxes.field("difficult").tolist() == [False, True]
+
+
+def test_an_image_of_another_size_is_brought_to_the_nominal_area(tmp_path: Path) -> None:
+    dataset = own_dataset(tmp_path)
+    assert dataset.image_size(1) == Size(23, 69) == Size.of_image(dataset.load_image(1))
+    assert dataset.image_size(0) == Size(40, 30) == Size.of_image(dataset.load_image(0))
+
+
+def test_an_image_never_shrinks_to_nothing() -> None:
+    assert loaded_size(Size(5000, 1), 3) == Size(212, 1)
+
+
+def test_classes_are_sorted_and_found_by_image(tmp_path: Path) -> None:
+    dataset = own_dataset(tmp_path)
+    assert dataset.class_ids == [2, 5]
+    assert dataset.class_ids_of([1]) == [5]
+    assert dataset.class_ids_of([0, 1]) == [2, 5]
+
+
+def test_a_subset_keeps_the_first_images(tmp_path: Path) -> None:
+    subset = own_dataset(tmp_path).subset(1)
+    assert (subset.name, subset.image_ids, len(subset.frame)) == ("own-subset1", [0], 2)
+
+
+def test_preloaded_images_survive_the_loss_of_their_file(tmp_path: Path) -> None:
+    dataset = own_dataset(tmp_path, cache_images=True)
+    dataset.preload()
+    (tmp_path / "0.png").unlink()
+    assert dataset.load_image(0).size == (40, 30)
+
+
+def test_images_are_not_kept_where_memory_is_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("os2d.data.dataset.CACHE_SHARE", 0.0)
+    dataset = own_dataset(tmp_path, cache_images=True)
+    dataset.preload()
+    assert "read from disk each time instead" in caplog.text
+    (tmp_path / "0.png").unlink()
+    with pytest.raises(DataError):
+        dataset.load_image(0)
+
+
+def test_a_copy_for_another_process_leaves_the_pixels_behind(tmp_path: Path) -> None:
+    dataset = own_dataset(tmp_path, cache_images=True)
+    dataset.preload()
+    copy = pickle.loads(pickle.dumps(dataset))
+    assert copy._decoded == {}
+    assert copy.load_image(0).tobytes() == dataset.load_image(0).tobytes()
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "P", "RGBA", "CMYK", "1", "I;16"])
+def test_every_kind_of_image_becomes_rgb(tmp_path: Path, mode: str) -> None:
+    dataset = own_dataset(tmp_path)
+    Image.new(mode, (40, 30)).save(tmp_path / "0.png", format="TIFF" if mode in ("CMYK", "LA") else "PNG")
+    assert dataset.load_image(0).mode == "RGB"
+
+
+@pytest.mark.parametrize(("file", "column"), [("0.png", "imageid 0"), ("5.png", "classid 5")])
+def test_a_missing_file_is_refused_at_once(tmp_path: Path, file: str, column: str) -> None:
+    own_dataset(tmp_path)
+    dataset = own_dataset(tmp_path)
+    (tmp_path / file).unlink()
+    with pytest.raises(DataError, match=rf"{file}: no such (class )?image file \(named by .*{column}\)"):
+        DatasetOneShotDetection("own", dataset.frame, tmp_path, tmp_path, 40)
+
+
+def test_a_missing_file_is_named_with_the_line_of_the_table(root: Path) -> None:
+    (root / "grozi/src/3264/602.png").unlink()
+    with pytest.raises(DataError, match=r"602\.png: no such image file .*grozi\.csv, line 12, imageid 602"):
+        build_dataset("grozi-train", root)
+
+
+def test_a_missing_folder_is_named(root: Path) -> None:
+    shutil.rmtree(root / "grozi/src")
+    with pytest.raises(DataError, match=r"'grozi-train': no such folder: .*src/3264"):
+        build_dataset("grozi-train", root)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"", "is not an image that Pillow can read"), (b"<html>", "is not an image that Pillow can read")],
+)
+def test_a_file_that_is_no_image_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
+    dataset = own_dataset(tmp_path)
+    (tmp_path / "0.png").write_bytes(content)
+    with pytest.raises(DataError, match=said):
+        dataset.load_image(0)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "bmp", "gif", "webp", "tiff"])
+def test_a_truncated_image_is_refused(tmp_path: Path, suffix: str) -> None:
+    dataset = own_dataset(tmp_path)
+    picture = tmp_path / f"whole.{suffix}"
+    Image.effect_noise((40, 30), 60).convert("RGB").save(picture)
+    (tmp_path / "0.png").write_bytes(picture.read_bytes()[: picture.stat().st_size // 2])
+    with pytest.raises(DataError, match=r"0\.png: .*imageid 0\).* replace the file|damaged or incomplete"):
+        dataset.load_image(0)
+
+
+def test_an_image_with_too_many_pixels_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = own_dataset(tmp_path)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(DataError, match="more pixels than is safe to decode"):
+        dataset.load_image(0)
+
+
+def test_a_table_without_a_column_is_refused(tmp_path: Path) -> None:
+    frame = own_dataset(tmp_path).frame.drop(columns="ty")
+    with pytest.raises(DataError, match="column 'ty' is missing; found imageid"):
+        DatasetOneShotDetection("own", frame, tmp_path, tmp_path, 40)
+
+
+def test_the_recommended_scale_brings_the_median_object_to_the_anchor(root: Path) -> None:
+    dataset = build_dataset("grozi-val-all", root)
+    scale = recommended_scale("grozi-val-all", root, anchor_side=100)
+    boxes = torch.cat([b.boxes_xyxy[~b.field("difficult")] for b in map(dataset.boxes, dataset.image_ids)])
+    sides = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1).sqrt() * dataset.scale_of(scale)
+    assert sides.quantile(0.5).item() == pytest.approx(100, rel=0.01)
+
+
+def test_the_real_photos_are_a_custom_set(photos: Path) -> None:
+    dataset = build_dataset(f"custom:{photos / 'cards'}#val", photos)
+    assert dataset.name == "cards-val"
+    assert len(dataset.class_ids) == 6
+    assert all(len(dataset.boxes(i)) for i in dataset.image_ids)
+    assert all(dataset.load_image(i).size == dataset.image_size(i) for i in dataset.image_ids[:3])

@@ -1,0 +1,96 @@
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from os2d.config import default_config
+from os2d.data.fingerprint import FileHashes, dataset_fingerprint, file_fingerprint, fingerprints
+from os2d.errors import CheckpointError, DataError
+
+TINY = Path(__file__).parents[1] / "data" / "golden" / "os2d" / "tiny_dataset"
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(TINY, tmp_path / "data"))
+
+
+def test_copies_of_a_data_set_have_the_same_fingerprint(root: Path) -> None:
+    assert dataset_fingerprint("grozi-train", root) == dataset_fingerprint("grozi-train", TINY)
+
+
+@pytest.mark.parametrize("file", ["src/3264/601.png", "classes/images/42.png", "classes/grozi.csv"])
+def test_every_file_counts(root: Path, file: str) -> None:
+    before = dataset_fingerprint("grozi-train", root)
+    with (root / "grozi" / file).open("ab") as stream:
+        stream.write(b"\n")
+    assert dataset_fingerprint("grozi-train", root) != before
+
+
+def test_a_missing_image_is_named_with_the_line_that_names_it(root: Path) -> None:
+    (root / "grozi/src/3264/602.png").unlink()
+    with pytest.raises(DataError, match=r"602\.png: cannot be read: .* \(named by .*grozi\.csv, line 12\)"):
+        dataset_fingerprint("grozi-train", root)
+
+
+def test_a_settled_file_is_read_once(tmp_path: Path) -> None:
+    path = Path(shutil.copy2(TINY / "grozi/classes/grozi.csv", tmp_path))
+    long_ago_ns = (10**18, 10**18)
+    os.utime(path, ns=long_ago_ns)
+    digest = file_fingerprint(path)
+    known = json.loads((tmp_path / "cache/oneshot-lab/file-hashes.json").read_text())
+    assert list(known.values()) == [digest]
+    path.write_bytes(b"x" * path.stat().st_size)
+    os.utime(path, ns=long_ago_ns)
+    assert file_fingerprint(path) == digest
+
+
+def test_a_file_that_changed_just_now_is_not_remembered(tmp_path: Path) -> None:
+    path = tmp_path / "weights.pth"
+    path.write_bytes(b"one")
+    first = file_fingerprint(path)
+    path.write_bytes(b"two")
+    assert file_fingerprint(path) != first
+
+
+def test_a_damaged_cache_is_only_slower(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    cache = tmp_path / "hashes.json"
+    cache.write_text("{")
+    assert len(FileHashes(cache).of(TINY / "grozi/classes/grozi.csv")) == 64
+    assert "files are hashed again" in caplog.text
+
+
+def test_a_cache_that_cannot_be_written_is_only_slower(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "cache").touch()
+    assert len(file_fingerprint(TINY / "grozi/classes/grozi.csv")) == 64
+    assert "cannot remember file hashes" in caplog.text
+
+
+def test_the_shelf_is_known_without_drawing_it(tmp_path: Path) -> None:
+    assert len(dataset_fingerprint("shelf-train", tmp_path / "absent")) == 64
+    assert not (tmp_path / "absent").exists()
+
+
+def test_a_configuration_names_what_it_reads(root: Path) -> None:
+    config = default_config()
+    config.runtime.data_root = str(root)
+    config.init.model = str(root / "grozi/classes/grozi.csv")
+    config.eval.dataset_names = ["grozi-val-new-cl", ""]
+    assert sorted(fingerprints(config)) == ["grozi-train", "grozi-val-new-cl", "init.model"]
+    config.train.do_training = False
+    assert sorted(fingerprints(config)) == ["grozi-val-new-cl", "init.model"]
+
+
+def test_missing_weights_are_named_by_their_key(root: Path) -> None:
+    config = default_config()
+    config.runtime.data_root = str(root)
+    config.init.transform = "nowhere.pth"
+    with pytest.raises(CheckpointError, match=r"init\.transform: cannot read nowhere\.pth"):
+        fingerprints(config)
