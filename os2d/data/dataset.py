@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Hashable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,9 @@ class DatasetOneShotDetection:
         self._class_files = _first_values(self.frame, "classid", "classfilename")
         self._rows_of_image = dict(iter(self.frame.groupby("imageid", sort=False)))
         self._sizes: dict[int, Size] = {}
+        self._boxes: dict[int, BoxList] = {}
         self._decoded: dict[int, Image.Image] = {}
+        self._decoded_classes: dict[int, Image.Image] = {}
         self._check_files()
 
     def __len__(self) -> int:
@@ -77,7 +80,7 @@ class DatasetOneShotDetection:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave decoded images behind where a process starts without sharing memory."""
-        return {**self.__dict__, "_decoded": {}}
+        return {**self.__dict__, "_decoded": {}, "_decoded_classes": {}}
 
     @property
     def image_ids(self) -> list[int]:
@@ -109,7 +112,7 @@ class DatasetOneShotDetection:
     def image_size(self, image_id: int) -> Size:
         """Return the size an image has after loading, without decoding it."""
         if image_id not in self._sizes:
-            stored = read_image_size(self.image_path(image_id), self._origin("imageid", image_id))
+            stored = read_image_size(self.image_path(image_id), partial(self._origin, "imageid", image_id))
             self._sizes[image_id] = loaded_size(stored, self.nominal_size)
         return self._sizes[image_id]
 
@@ -117,15 +120,22 @@ class DatasetOneShotDetection:
         """Return an image, RGB, resized if its longer side is not the nominal size."""
         if image_id in self._decoded:
             return self._decoded[image_id]
-        image = read_image(self.image_path(image_id), self._origin("imageid", image_id))
+        image = read_image(self.image_path(image_id), partial(self._origin, "imageid", image_id))
         return resize(image, loaded_size(Size.of_image(image), self.nominal_size), Image.Resampling.LANCZOS)
 
     def class_image(self, class_id: int) -> Image.Image:
         """Return the picture of a class, RGB, at its stored size."""
-        return read_image(self.class_image_path(class_id), self._origin("classid", class_id))
+        if class_id in self._decoded_classes:
+            return self._decoded_classes[class_id]
+        return read_image(self.class_image_path(class_id), partial(self._origin, "classid", class_id))
 
     def boxes(self, image_id: int) -> BoxList:
         """Return the boxes of an image in pixels of the loaded image; fields ``labels`` (class ids), ``difficult``."""
+        if image_id not in self._boxes:
+            self._boxes[image_id] = self._read_boxes(image_id)
+        return self._boxes[image_id]
+
+    def _read_boxes(self, image_id: int) -> BoxList:
         size = self.image_size(image_id)
         rows = self._rows_of_image.get(image_id, self.frame[:0])
         relative = torch.tensor(rows[["lx", "ty", "rx", "by"]].to_numpy(dtype="float64"))
@@ -148,16 +158,21 @@ class DatasetOneShotDetection:
             annotation=self.annotation,
         )
         part._decoded = {i: image for i, image in self._decoded.items() if i in files}
+        part._decoded_classes = {c: i for c, i in self._decoded_classes.items() if c in part._class_files}
         return part
 
     def preload(self) -> None:
-        """Decode every image once, so that loader processes started later share the memory.
+        """Decode every image and class image once, so that loader processes started later share the memory.
 
         Does nothing unless the data set was made with ``cache_images``, and says so if the memory does not suffice.
         """
         if not self.cache_images or len(self._decoded) == len(self):
             return
-        needed = sum(3 * s.w * s.h for s in map(self.image_size, self.image_ids))
+        sizes = [self.image_size(i) for i in self.image_ids]
+        sizes += [
+            read_image_size(self.class_image_path(c), partial(self._origin, "classid", c)) for c in self.class_ids
+        ]
+        needed = sum(3 * size.w * size.h for size in sizes)
         allowed = int(CACHE_SHARE * psutil.virtual_memory().available)
         if needed > allowed:
             logger.warning(
@@ -169,6 +184,7 @@ class DatasetOneShotDetection:
         logger.info("%s: keeping %d decoded images in memory (%.2f GB)", self.name, len(self), needed / 1e9)
         with ThreadPoolExecutor(max_workers=4) as pool:
             self._decoded = dict(zip(self.image_ids, pool.map(self.load_image, self.image_ids), strict=True))
+            self._decoded_classes = dict(zip(self.class_ids, pool.map(self.class_image, self.class_ids), strict=True))
 
     def _check_files(self) -> None:
         for folder in (self.images_folder, self.class_images_folder):

@@ -6,6 +6,7 @@ Light on purpose (no torch).
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
@@ -17,12 +18,16 @@ _DECODING_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error, Im
 """What Pillow's readers raise for files that are damaged in one way or another."""
 
 
-def read_image(path: Path, named_by: str = "") -> Image.Image:
+def _nobody() -> str:
+    return ""
+
+
+def read_image(path: Path, named_by: Callable[[], str] = _nobody) -> Image.Image:
     """Return a decoded RGB image.
 
     Args:
         path: the file.
-        named_by: where the file was named, for the message.
+        named_by: tells where the file was named; asked only when the file cannot be read.
 
     Raises:
         DataError: the file is missing, is no image, is damaged or is suspiciously large.
@@ -31,16 +36,16 @@ def read_image(path: Path, named_by: str = "") -> Image.Image:
         with Image.open(path) as image:
             return image.convert("RGB")
     except _DECODING_ERRORS as e:
-        raise _unreadable(path, named_by, e) from e
+        raise _unreadable(path, named_by(), e) from e
 
 
-def read_image_size(path: Path, named_by: str = "") -> Size:
+def read_image_size(path: Path, named_by: Callable[[], str] = _nobody) -> Size:
     """Return the size of an image from its header alone; raise as :func:`read_image` does."""
     try:
         with Image.open(path) as image:
             return Size.of_image(image)
     except _DECODING_ERRORS as e:
-        raise _unreadable(path, named_by, e) from e
+        raise _unreadable(path, named_by(), e) from e
 
 
 def _unreadable(path: Path, named_by: str, error: Exception) -> DataError:
