@@ -1,0 +1,125 @@
+"""The checkpoints of a trial: the last few to resume from, and the named ones.
+
+Files are written by ``torch.save`` and read with ``weights_only=True``, so they run no code. A task that never imported
+torch has no tensors: its state is written as JSON in an archive of the same kind, and its workers start in a fraction
+of the time. A file that a crash or a disk damaged is told by its checksums, put aside, and the one before it is used.
+"""
+
+from __future__ import annotations
+
+import sys
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from orchestration.durable import from_json, make_folder, to_json, write_whole
+from orchestration.errors import JournalError
+
+KEPT = 2
+PLAIN_STATE = "state.json"
+
+
+class Checkpoints:
+    """The folder ``checkpoints/``; it has one writer."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def save(self, state: Mapping[str, Any], step: int, name: str | None) -> Path:
+        """Write a checkpoint, then drop the unnamed ones that are no longer needed."""
+        if name is not None and (not name or Path(name).name != name or name.startswith((".", "step_"))):
+            raise ValueError(f"checkpoint name {name!r}: expected a plain file name that does not start with 'step_'")
+        make_folder(self.folder)
+        path = self.folder / (name or f"step_{step:08d}.pth")
+        try:
+            write_whole(path, lambda file: _write(dict(state), file))
+        except RuntimeError as error:  # how torch's own writer reports what the operating system refused
+            if "PytorchStreamWriter" not in str(error) and "inline_container" not in str(error):
+                raise
+            raise JournalError(f"{path}: cannot be written completely; free space and run the same command") from error
+        if name is None:
+            for old in self.unnamed()[:-KEPT]:
+                old.unlink()
+        return path
+
+    def newest(self, on_damage: Callable[[Path], object]) -> Mapping[str, Any] | None:
+        """Return the newest intact unnamed checkpoint, or None when there is none.
+
+        Damaged ones are renamed to ``<name>.damaged`` and reported.
+        """
+        for path in reversed(self.unnamed()):
+            if _is_intact(path):
+                return _load(path)
+            path.replace(path.with_name(f"{path.name}.damaged"))
+            on_damage(path)
+        return None
+
+    def unnamed(self) -> list[Path]:
+        """Return the unnamed checkpoints, oldest first."""
+        return sorted(self.folder.glob("step_*.pth"), key=lambda path: int(path.stem.removeprefix("step_")))
+
+    def sweep(self) -> None:
+        """Remove what interrupted writers left behind; only the holder of the claim may."""
+        for leftover in self.folder.glob(".*"):
+            leftover.unlink()
+
+
+def step_of(path: Path) -> int:
+    """Return the step of an unnamed checkpoint."""
+    return int(path.stem.removeprefix("step_"))
+
+
+def _write(state: dict[str, Any], file: BinaryIO) -> None:
+    text = None if "torch" in sys.modules else _plain_json(state)
+    if text is None:
+        import torch  # heavy, and only tasks with tensors need it
+
+        torch.save(state, file)
+    else:
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr(PLAIN_STATE, text)
+
+
+def _plain_json(state: dict[str, Any]) -> str | None:
+    """Return the state as JSON, or None when JSON would not give back the same state."""
+    try:
+        text = to_json(state)
+    except TypeError:
+        return None
+    return text if _same(from_json(text), state) else None
+
+
+def _same(read: Any, written: Any) -> bool:
+    if type(read) is not type(written):
+        return False
+    if isinstance(read, dict):
+        return list(read) == list(written) and all(_same(read[key], written[key]) for key in read)
+    if isinstance(read, list):
+        return len(read) == len(written) and all(map(_same, read, written))
+    return bool(read == written) or (read != read and written != written)
+
+
+def _is_intact(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError):
+        return False
+
+
+def _load(path: Path) -> Mapping[str, Any]:
+    with zipfile.ZipFile(path) as archive:
+        if PLAIN_STATE in archive.namelist():
+            plain: dict[str, Any] = from_json(archive.read(PLAIN_STATE).decode())
+            return plain
+    import torch
+
+    try:
+        state: Mapping[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise JournalError(
+            f"{path}: intact, but not a checkpoint that can be loaded safely ({error}); "
+            "the task saved something other than numbers, text, containers and tensors"
+        ) from error
+    return state

@@ -1,0 +1,148 @@
+"""What every worker runs, wherever it runs: ``python -m orchestration.trial <trial folder>``.
+
+It claims the trial, always resumes what is there, and exits with 0 when the trial is done or somebody else is at it,
+75 when it was stopped and can be resumed, 2 for a configuration that cannot work, and another code for a failure.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import os
+import sys
+import traceback
+from hashlib import sha256
+from pathlib import Path
+
+from orchestration.attempt import Attempt, Ending, Held, Outcome, now_ms
+from orchestration.errors import ExitCode, JournalError, LaunchError, OrchestrationError
+from orchestration.journal import TrialFolder
+from orchestration.plan import Trial
+from orchestration.provenance import write_provenance
+from orchestration.stop import Pulse, StopReason, StopRequest
+from orchestration.task import config_of, load_task
+from orchestration.trial_run import InterruptedTrial, TrialRun
+
+
+def work(folder: TrialFolder) -> int:
+    """Run the trial in a folder to its end, or as far as it may; return the exit code."""
+    trial = folder.trial_to_run()
+    if folder.is_done():
+        print(f"{trial.name}: already done")
+        return ExitCode.DONE
+    _require_inputs(folder, trial)
+    stop = StopRequest()
+    stop.listen()
+    claim = folder.claim()
+    if isinstance(claim, Held):
+        print(f"{trial.name}: already running (host {claim.by.host}, pid {claim.by.pid}, attempt {claim.by.number})")
+        return ExitCode.DONE
+    if folder.is_done():  # finished between the first look and the claim
+        claim.close(Ending(Outcome.OK, now_ms(), "another attempt had just finished", exit_code=0))
+        return ExitCode.DONE
+    terminal = _redirect_output(claim)
+    try:
+        ending = _attempt(folder, trial, claim, stop)
+        claim.close(ending)
+    except JournalError as error:
+        os.write(terminal, f"error: {error}\n".encode())
+        return error.exit_code
+    if ending.outcome not in (Outcome.OK, Outcome.PREEMPTED, Outcome.TIMEOUT):
+        os.write(terminal, f"error: {ending.message}\n(log: {claim.stderr})\n".encode())
+    return ending.exit_code or ExitCode.DONE
+
+
+def main() -> int:
+    """Run the trial folder named on the command line."""
+    if len(sys.argv) != 2:
+        print("usage: python -m orchestration.trial <trial folder>", file=sys.stderr)
+        return ExitCode.WRONG_INPUT
+    try:
+        return work(TrialFolder(Path(sys.argv[1]).absolute()))
+    except OrchestrationError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def _attempt(folder: TrialFolder, trial: Trial, attempt: Attempt, stop: StopRequest) -> Ending:
+    pulse = Pulse(folder, attempt, stop, trial.resources.hours)
+    pulse.start()
+    try:
+        run = TrialRun(folder, trial, attempt, pulse, stop)
+        try:
+            return _run_task(folder, trial, attempt, run, stop)
+        finally:
+            run.close()
+    finally:
+        pulse.end()
+
+
+def _run_task(folder: TrialFolder, trial: Trial, attempt: Attempt, run: TrialRun, stop: StopRequest) -> Ending:
+    try:
+        request = folder.request()
+        sys.path.extend(path for path in (request.import_paths if request else ()) if path not in sys.path)
+        task = load_task(trial.task)
+        write_provenance(attempt.folder, _code_folder(trial))
+        run.event("started", host=attempt.host, pid=attempt.pid)
+        final = {str(name): float(value) for name, value in task(config_of(task, trial.config), run).items()}
+        if final:
+            run.log(final, run.step)
+        run.close()
+        folder.finish(final, attempt.number)
+        return Ending(Outcome.OK, now_ms(), exit_code=ExitCode.DONE)
+    except InterruptedTrial:
+        reason = stop.reason or "the task stopped by itself"
+        run.event("stopped", reason=str(reason), detail=stop.detail, step=run.step)
+        outcome = Outcome.TIMEOUT if stop.reason is StopReason.TIME_LIMIT else Outcome.PREEMPTED
+        return Ending(outcome, now_ms(), f"stopped: {reason} {stop.detail}".strip(), exit_code=ExitCode.RESUME_ME)
+    except BaseException as error:
+        return _failure(error)
+
+
+def _failure(error: BaseException) -> Ending:
+    """Return the ending for an error, and print it: a user's mistake without its traceback."""
+    exit_code = getattr(error, "exit_code", None)
+    if isinstance(exit_code, int):
+        message = f"{error}"
+        print(f"error: {message}", file=sys.stderr)
+        digest = sha256(message.encode()).hexdigest()[:16]
+        can_retry = exit_code not in (ExitCode.WRONG_INPUT, ExitCode.FOLDER)
+        return Ending(Outcome.FAILED, now_ms(), message, digest, exit_code or ExitCode.FAILED, can_retry)
+    text = "".join(traceback.format_exception(error))
+    print(text, file=sys.stderr, flush=True)
+    out_of_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return Ending(
+        Outcome.OOM if out_of_memory else Outcome.FAILED,
+        now_ms(),
+        f"{type(error).__name__}: {error}",
+        sha256(text.encode()).hexdigest()[:16],
+        ExitCode.FAILED,
+    )
+
+
+def _require_inputs(folder: TrialFolder, trial: Trial) -> None:
+    for name, signature in trial.needs.items():
+        if not TrialFolder(folder.path.parent / signature).is_done():
+            raise LaunchError(f"{trial.name}: its need {name!r} ({signature[:12]}) is not done; run that trial first")
+
+
+def _redirect_output(attempt: Attempt) -> int:
+    """Send stdout and stderr, of child processes too, to the attempt's logs; return the old stderr."""
+    terminal = os.dup(2)
+    for stream, path in ((sys.stdout, attempt.stdout), (sys.stderr, attempt.stderr)):
+        stream.flush()
+        with path.open("ab") as log:
+            os.dup2(log.fileno(), stream.fileno())
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    faulthandler.enable()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    return terminal
+
+
+def _code_folder(trial: Trial) -> Path:
+    file = getattr(sys.modules[trial.task.partition(":")[0]], "__file__", None)
+    return Path(file).parent if file else Path.cwd()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
