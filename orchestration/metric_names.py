@@ -16,6 +16,8 @@ import posixpath
 import re
 from collections.abc import Iterable
 
+from orchestration.errors import ExitCode, OrchestrationError
+
 MAX_LENGTH = 250
 
 _FORBIDDEN = re.compile(r"[^\w./:\- ]")
@@ -23,10 +25,10 @@ _UNCLEAN_DOTS = re.compile(r"(?:(?<=/)|^)\.+(?=/|$)|^\.\.")
 _ENCODED = re.compile(r"_at_|_x([0-9A-F]+)_")
 
 
-class MetricNameError(ValueError):
+class MetricNameError(OrchestrationError):
     """A metric name that cannot be stored in MLflow, or two that cannot be told apart there."""
 
-    exit_code = 2
+    exit_code = ExitCode.WRONG_INPUT
 
 
 def mlflow_name(name: str) -> str:

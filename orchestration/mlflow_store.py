@@ -104,6 +104,11 @@ class MlflowStore:
                 self._client.restore_experiment(found.experiment_id)
             return found.experiment_id
 
+    def run(self, run_id: str) -> StoredRun:
+        """Return one run."""
+        with _translated(self.location):
+            return _stored_run(self._client.get_run(run_id))
+
     def runs(self, tags: Mapping[str, str], experiment_ids: Sequence[str] | None = None) -> list[StoredRun]:
         """Return the runs that carry all ``tags``, oldest first, in the given experiments or in all of them."""
         condition = " and ".join(f"tags.`{key}` = {_quoted(value)}" for key, value in tags.items())

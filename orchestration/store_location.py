@@ -10,15 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from orchestration.errors import ExitCode, OrchestrationError
+
 HEALTH_TIMEOUT_SECONDS = 5.0
 
 _SQLITE = "sqlite:///"
 
 
-class StoreError(Exception):
+class StoreError(OrchestrationError):
     """A tracking store that cannot be used; the message names it and says what to do."""
 
-    exit_code = 3
+    exit_code = ExitCode.FOLDER
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,102 @@
+"""Real trial folders in any state, without running anything."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from orchestration.attempt import Attempt, Ending, Outcome
+from orchestration.describe import Experiment, Resources, Table
+from orchestration.durable import LineWriter, to_json
+from orchestration.journal import TrialFolder
+from orchestration.plan import Entry, Plan, Trial
+from orchestration.runs import Runs
+from orchestration.signature import signature_of
+
+START_MS = 1_700_000_000_000
+CONFIG = {"train": {"optim": {"lr": 0.1, "max_iter": 20}}, "eval": {"scales": [0.5, 1.0]}, "name": "a b"}
+
+
+def make_trial(
+    variant: str = "base",
+    seed: int = 0,
+    experiment: str = "losses",
+    config: Mapping[str, Any] = CONFIG,
+    needs: Mapping[str, str] | None = None,
+    tags: Mapping[str, str] | None = None,
+    point: Mapping[str, Any] | None = None,
+) -> Trial:
+    identity = {"variant": json.dumps(variant), "config": json.dumps(config), "point": json.dumps(dict(point or {}))}
+    told = "".join(f",{key}={value}" for key, value in (point or {}).items())
+    return Trial(
+        name=f"{variant}{told}-seed{seed}",
+        experiment=experiment,
+        variant=variant,
+        task="os2d.tasks:train",
+        code_version="1",
+        config=config,
+        seed=seed,
+        resources=Resources(),
+        needs=needs or {},
+        tags=tags or {},
+        signature=signature_of({**identity, "seed": str(seed)}),
+        group=signature_of(identity),
+        point=point or {},
+    )
+
+
+def make_plan(trials: Sequence[Trial], tables: Sequence[Table] = (), experiments: Sequence[Experiment] = ()) -> Plan:
+    entries = tuple(
+        Entry(t.experiment, t.variant, t.name, t.seed, t.point, t.tags, t.signature, requested=True) for t in trials
+    )
+    return Plan(tuple({t.signature: t for t in trials}.values()), entries, tuple(experiments), tuple(tables))
+
+
+def create(root: Path, trial: Trial) -> TrialFolder:
+    runs = Runs(root)
+    folder = runs.create(trial)
+    runs.link(Entry(trial.experiment, trial.variant, trial.name, trial.seed, {}, {}, trial.signature, True))
+    return folder
+
+
+def start(folder: TrialFolder, provenance: Mapping[str, Any] | None = None) -> Attempt:
+    """Claim the trial for this process: it is running."""
+    attempt = folder.claim()
+    assert isinstance(attempt, Attempt)
+    (attempt.folder / "provenance.json").write_text(to_json(dict(provenance or {})))
+    return attempt
+
+
+def log(folder: TrialFolder, step: int, metrics: Mapping[str, float], time_ms: int | None = None) -> None:
+    writer = LineWriter(folder.metrics_file)
+    writer.append({"step": step, "time_ms": time_ms or START_MS + 1000 * step, "metrics": dict(metrics)})
+    writer.close()
+
+
+def end(attempt: Attempt, outcome: Outcome, message: str = "") -> None:
+    attempt.close(Ending(outcome, START_MS + 100_000, message))
+
+
+def finish(folder: TrialFolder, attempt: Attempt, metrics: Mapping[str, float]) -> None:
+    folder.finish(metrics, attempt.number)
+    end(attempt, Outcome.OK)
+
+
+def vanish(folder: TrialFolder, attempt: Attempt) -> None:
+    """Let the attempt's worker be a process that no longer exists."""
+    claim = attempt.folder / "claim.json"
+    fields = json.loads(claim.read_text())
+    fields["owner"]["pid_start"] = "another boot:0"
+    claim.write_text(json.dumps(fields))
+
+
+def done(root: Path, trial: Trial, curves: Mapping[str, Mapping[int, float]], **provenance: Any) -> TrialFolder:
+    """A trial that logged these curves and is done."""
+    folder = create(root, trial)
+    attempt = start(folder, provenance)
+    for step in sorted({step for curve in curves.values() for step in curve}):
+        log(folder, step, {name: curve[step] for name, curve in curves.items() if step in curve})
+    finish(folder, attempt, {name: curve[max(curve)] for name, curve in curves.items()})
+    return folder
