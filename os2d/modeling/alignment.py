@@ -152,12 +152,6 @@ class TemplateGrid:
         """The cells of an axis that count for the score."""
         return slice(self.border, self.cells - self.border)
 
-    def pool_weights(self) -> Tensor:
-        """Return the weight of every cell for the score, T x T: equal inside the border, zero on it, in sum 1."""
-        mask = torch.zeros(self.cells, self.cells)
-        mask[self.inside, self.inside] = 1
-        return mask / mask.sum()
-
 
 @lru_cache(maxsize=16)
 @torch.inference_mode(False)  # or a first call from inference would leave tensors that training may not use

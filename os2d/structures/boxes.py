@@ -80,11 +80,6 @@ class BoxList:
             if len(values) != len(self):
                 raise ValueError(f"field {name!r}: expected {len(self)} values, one per box, got {len(values)}")
 
-    @staticmethod
-    def empty(size: Size) -> BoxList:
-        """Return a list of no boxes and no fields."""
-        return BoxList(torch.zeros(0, 4), size)
-
     def __len__(self) -> int:
         return len(self.boxes_xyxy)
 

@@ -71,7 +71,3 @@ def test_a_field_of_the_wrong_length_is_refused(boxes: BoxList) -> None:
 def test_whole_number_coordinates_are_refused() -> None:
     with pytest.raises(ValueError, match="floating point"):
         BoxList(torch.tensor([[0, 0, 1, 1]]), Size(4, 3))
-
-
-def test_an_empty_list_has_the_shape_of_boxes() -> None:
-    assert BoxList.empty(Size(4, 3)).boxes_xyxy.shape == (0, 4)
