@@ -90,7 +90,7 @@ def invent_sibling(design: Design, rng: np.random.Generator) -> Design:
         pattern=str(rng.choice([p for p in PATTERNS if p != design.pattern])),
         pattern_cells=other.pattern_cells,
         pattern_degrees=other.pattern_degrees,
-        figure=_colour(rng.random(), rng.uniform(0.2, 0.8), rng.uniform(0.4, 0.85)),
+        figure=design.figure if rng.random() < 0.4 else _colour(rng.random(), rng.uniform(0.2, 0.8), 0.65),
         emblem=str(rng.choice([e for e in EMBLEMS if e != design.emblem])),
         emblem_colour=other.emblem_colour,
         goods=other.goods,

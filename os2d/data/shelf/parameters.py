@@ -40,7 +40,7 @@ class ShelfParameters:
     image_size: int = 320
     class_image_size: int = 112
     objects: tuple[int, int] = (5, 9)
-    product_px: tuple[float, float] = (54.0, 74.0)
+    product_px: tuple[float, float] = (50.0, 80.0)
     lean_degrees: float = 15.0
     illumination: float = 1.0
     noise: float = 2.5

@@ -129,7 +129,7 @@ def _fill_board(
         queue.pop(0)
         quad = _stand(x, board_y + rng.uniform(-1, 4), width, height, parameters, rng)
         placed.append(_paste(canvas, item, quad, first_index + len(placed)))
-        gap = rng.uniform(-0.5, -0.1) if rng.random() < 0.25 else rng.uniform(0.0, 0.16)
+        gap = rng.uniform(-0.5, -0.1) if rng.random() < 0.35 else rng.uniform(0.0, 0.16)
         x += width * (1 + gap)
     return placed
 
@@ -140,10 +140,10 @@ def _stand(
     """Return the corners of a product on a board, 4 x 2: top-left, top-right, bottom-right, bottom-left."""
     corners = np.array([[0, -height], [width, -height], [width, 0], [0, 0]], dtype=float)
     limit = parameters.lean_degrees
-    lean = rng.uniform(-limit, limit) if rng.random() < 0.35 else np.clip(rng.normal(0, limit / 6), -limit, limit)
+    lean = rng.uniform(-limit, limit) if rng.random() < 0.4 else np.clip(rng.normal(0, limit / 6), -limit, limit)
     angle = np.deg2rad(lean)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    yaw, pitch = rng.uniform(-0.05, 0.05, size=2)
+    yaw, pitch = rng.uniform(-0.07, 0.07, size=2)
     corners[:, 1] *= np.array([1 + yaw, 1 - yaw, 1, 1])
     corners[:2, 0] += np.array([pitch, -pitch]) * width
     centre = np.array([width / 2, -height / 2])
@@ -159,8 +159,9 @@ def _paste(canvas: _Canvas, item: Item, quad: np.ndarray, index: int) -> _Placed
     size = (int(right - left), int(bottom - top))
     source = np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * np.array(item.product.picture.size)
     coefficients = _perspective(quad - np.array([left, top]), source)
-    warp = (size, Image.Transform.PERSPECTIVE, coefficients, Image.Resampling.BICUBIC)
-    picture, mask = item.product.picture.transform(*warp), item.product.mask.transform(*warp)
+    warp = (size, Image.Transform.PERSPECTIVE, coefficients)
+    picture = item.product.picture.transform(*warp, resample=Image.Resampling.BICUBIC)
+    mask = item.product.mask.transform(*warp, resample=Image.Resampling.BILINEAR)
     shadow = mask.filter(ImageFilter.GaussianBlur(5)).point([int(0.4 * v) for v in range(256)])
     canvas.picture.paste((15, 12, 10), (int(left) + 5, int(top) + 2), shadow)
     canvas.picture.paste(picture, (int(left), int(top)), mask)

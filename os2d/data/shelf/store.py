@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import logging
 import shutil
 import tempfile
@@ -28,6 +29,9 @@ COLUMNS = (
     *("imageid", "imagefilename", "classid", "classfilename", "gtbboxid", "difficult"),
     *("lx", "ty", "rx", "by", "split"),
 )
+FLAVOURS = 3
+"""So many classes share package, ground colour and brand."""
+
 MARGIN = 0.02
 """White border of a class image, relative to its longer side."""
 
@@ -98,7 +102,7 @@ def draw_shelf(folder: Path, parameters: ShelfParameters) -> None:
     for number, (split, class_ids, seed) in enumerate(plans):
         rng = np.random.default_rng([parameters.seed, *seed])
         scene = draw_scene(_choose_items(class_ids, products, parameters, rng), parameters, rng)
-        scene.picture.save(images / f"{number}.png")
+        scene.picture.save(images / f"{number}.png", compress_level=3)
         rows += [_row(number, box, len(rows) + k, split) for k, box in enumerate(scene.boxes)]
         if (number + 1) % 25 == 0:
             logger.info("drew %d of %d images", number + 1, len(plans))
@@ -123,19 +127,22 @@ def _plan_images(parameters: ShelfParameters) -> Iterator[tuple[str, range, tupl
 def _designs(parameters: ShelfParameters) -> list[Design]:
     """Return the designs of all classes, then of the strangers.
 
-    Classes come in pairs of flavours of one product, and strangers are further flavours of listed products: to find a
+    Neighbouring classes are flavours of one product, and strangers are further flavours of listed products: to find a
     class it takes more than its main colour.
     """
-    classes = parameters.train_classes + parameters.unseen_classes
+    seeds = itertools.count()
+
+    def fresh_rng() -> np.random.Generator:
+        return np.random.default_rng([parameters.seed, zlib.crc32(b"design"), next(seeds)])
+
     designs: list[Design] = []
-    for index in range(classes + parameters.distractors):
-        rng = np.random.default_rng([parameters.seed, zlib.crc32(b"design"), index])
-        if index >= classes:
-            designs.append(invent_sibling(designs[(index - classes) * classes // parameters.distractors], rng))
-        elif index % 2 and index != parameters.train_classes:
-            designs.append(invent_sibling(designs[index - 1], rng))
-        else:
-            designs.append(invent_design(rng))
+    for count in (parameters.train_classes, parameters.unseen_classes):
+        for index in range(count):
+            flavour = index % FLAVOURS
+            designs.append(invent_sibling(designs[-flavour], fresh_rng()) if flavour else invent_design(fresh_rng()))
+    for index in range(parameters.distractors):
+        listed = designs[index * (parameters.train_classes + parameters.unseen_classes) // parameters.distractors]
+        designs.append(invent_sibling(listed, fresh_rng()))
     return designs
 
 
