@@ -19,11 +19,11 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130  # Ctrl-C, SIGTERM or SIGHUP ended the command
 
 
-EXIT_CODES_HELP = """
-Exit codes: 0 everything that was asked for is done; 1 some trials failed; 2 a description, a configuration value or an
-option cannot be used; 74 the runs folder cannot be written or read; 130 interrupted (run the same command again to
-continue).
-"""
+EXIT_CODES_HELP = (
+    "Exit codes: 0 everything that was asked for is done; 1 some trials failed; 2 a description, a configuration value "
+    "or an option cannot be used; 74 the runs folder cannot be written or read; 130 interrupted (run the same command "
+    "again to continue)."
+)
 
 
 class OrchestrationError(Exception):

@@ -98,14 +98,14 @@ class Request:
     """What a launcher wants of a trial that does not belong to its identity.
 
     Args:
-        launcher: the process that looks after the trial.
+        launcher: the process that looks after the trial; None once it does not any more.
         attempts_before: number of the last attempt before this launch; retry budgets count from there.
         resources: what the trial may occupy.
         settings: neutral configuration key -> value.
         import_paths: where the task is imported from, behind what Python looks at anyway.
     """
 
-    launcher: Owner
+    launcher: Owner | None
     attempts_before: int
     resources: Resources
     settings: Mapping[str, Any]
@@ -190,8 +190,14 @@ class TrialFolder:
         fields = read_whole(self.path / "request.json")
         if fields is None:
             return None
-        owner, resources = Owner.from_dict(fields["launcher"]), Resources(**fields["resources"])
-        return Request(**{**fields, "launcher": owner, "resources": resources})
+        launcher = Owner.from_dict(fields["launcher"]) if fields["launcher"] else None
+        return Request(**{**fields, "launcher": launcher, "resources": Resources(**fields["resources"])})
+
+    def ask(self, request: Request) -> None:
+        """Tell the worker and every reader what is wanted of the trial."""
+        launcher = vars(request.launcher) if request.launcher else None
+        fields = {**vars(request), "launcher": launcher, "resources": vars(request.resources)}
+        write_whole(self.path / "request.json", to_json(fields, indent=1), durable=False)
 
     def is_done(self) -> bool:
         """Tell whether there is a result."""
@@ -205,7 +211,7 @@ class TrialFolder:
         if last is not None and last.is_live():
             return State.RUNNING
         request = self.request()
-        expected = request is not None and bool(request.launcher.is_alive())
+        expected = request is not None and request.launcher is not None and bool(request.launcher.is_alive())
         if expected and request is not None and request.attempts_before == (last.number if last else 0):
             return State.QUEUED
         if last is None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from orchestration.claim import Owner
-from orchestration.durable import create_whole, link_to, make_folder, to_json, write_whole
+from orchestration.durable import create_whole, link_to, make_folder, to_json
 from orchestration.errors import JournalError
-from orchestration.journal import State, TrialFolder
+from orchestration.journal import Request, State, TrialFolder
 from orchestration.plan import Entry, Trial
 from orchestration.signature import SHOWN_DIGITS, canonical_json, flatten, is_neutral
 
@@ -33,18 +34,28 @@ class Runs:
         paths = (path for path in self.root.iterdir() if len(path.name) == 64)
         return [folder for folder in map(TrialFolder, sorted(paths)) if folder.exists()]
 
-    def find(self, name: str) -> list[TrialFolder]:
-        """Return the trials meant by a signature's first digits, ``<experiment>/<name>``, a name or a path."""
-        if (Path(name) / "trial.json").exists():
-            return [TrialFolder(Path(name).resolve())]
+    def names(self) -> list[tuple[str, str, TrialFolder]]:
+        """Return (experiment, trial name, folder) of every name ever given to a trial, sorted."""
         by_name = self.root / "by-name"
-        for pattern in (f"{name}", f"*/{name}"):
-            links = [by_name / name] if pattern == name and "/" in name else []
-            links += [path / name for path in by_name.iterdir()] if by_name.is_dir() and "/" not in name else []
-            found = {path.resolve() for path in links if path.exists()}
-            if found:
-                return [TrialFolder(path) for path in sorted(found)]
-        return [folder for folder in self.folders() if len(name) >= 4 and folder.signature.startswith(name)]
+        experiments = sorted(by_name.iterdir()) if by_name.is_dir() else []
+        return [
+            (experiment.name, link.name, self.folder(link.readlink().name))
+            for experiment in experiments
+            for link in sorted(experiment.iterdir())
+            if link.is_symlink()
+        ]
+
+    def find(self, text: str) -> list[TrialFolder]:
+        """Return the trials meant by a path, ``<experiment>/<name>``, a name, or the first digits of a signature."""
+        if (Path(text) / "trial.json").exists():
+            return [TrialFolder(Path(text).resolve())]
+        named = self.names()
+        found = {
+            folder.signature
+            for experiment, name, folder in named
+            if text in (name, f"{experiment}/{name}") or (len(text) >= 4 and folder.signature.startswith(text))
+        }
+        return [self.folder(signature) for signature in sorted(found)]
 
     def create(self, trial: Trial) -> TrialFolder:
         """Create the folder of a trial, or make sure that the one there is of the same trial.
@@ -70,14 +81,16 @@ class Runs:
         folder = self.folder(trial.signature)
         last = folder.last_attempt()
         neutral = is_neutral(trial.neutral_keys, "")
-        fields = {
-            "launcher": vars(Owner.this_process()),
-            "attempts_before": last.number if last else 0,
-            "resources": vars(trial.resources),
-            "settings": {key: value for key, value in flatten(trial.config).items() if neutral(key)},
-            "import_paths": list(import_paths),
-        }
-        write_whole(folder.path / "request.json", to_json(fields, indent=1), durable=False)
+        settings = {key: value for key, value in flatten(trial.config).items() if neutral(key)}
+        attempts_before = last.number if last else 0
+        folder.ask(Request(Owner.this_process(), attempts_before, trial.resources, settings, tuple(import_paths)))
+
+    def withdraw(self, trial: Trial) -> None:
+        """Tell every reader that this process no longer looks after the trial."""
+        folder = self.folder(trial.signature)
+        request = folder.request()
+        if request is not None and request.launcher == Owner.this_process():
+            folder.ask(replace(request, launcher=None))
 
     def link(self, entry: Entry) -> None:
         """Let ``by-name/<experiment>/<trial name>`` point to the folder of a trial."""
@@ -86,15 +99,26 @@ class Runs:
         link_to(experiment / file_name(entry.name, entry.signature), f"../../{entry.signature}")
 
     def states(self, trials: Iterable[Trial]) -> dict[str, State]:
-        """Return signature -> state of trials in dependency order; what needs a failed one is blocked."""
-        states: dict[str, State] = {}
-        for trial in trials:
-            state = self.folder(trial.signature).state()
-            needs = [states[need] if need in states else self.folder(need).state() for need in trial.needs.values()]
-            if state not in (State.DONE, State.RUNNING) and any(need in _BLOCKING for need in needs):
-                state = State.BLOCKED
-            states[trial.signature] = state
-        return states
+        """Return signature -> state of planned trials; one that needs a failed one is blocked."""
+        known: dict[str, State] = {}
+        return {trial.signature: self._state(trial.signature, trial.needs, known) for trial in trials}
+
+    def states_of(self, folders: Iterable[TrialFolder]) -> dict[str, State]:
+        """Return signature -> state of trials that have a folder."""
+        known: dict[str, State] = {}
+        return {folder.signature: self._state(folder.signature, None, known) for folder in folders}
+
+    def _state(self, signature: str, needs: Mapping[str, str] | None, known: dict[str, State]) -> State:
+        if signature not in known:
+            folder = self.folder(signature)
+            state = folder.state()
+            if state not in (State.DONE, State.RUNNING):
+                if needs is None:
+                    needs = folder.trial.needs if folder.exists() else {}
+                if any(self._state(need, None, known) in _BLOCKING for need in needs.values()):
+                    state = State.BLOCKED
+            known[signature] = state
+        return known[signature]
 
 
 def file_name(name: str, signature: str) -> str:

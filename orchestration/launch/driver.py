@@ -1,0 +1,139 @@
+"""From a plan to results: prepare the folders, launch what is not done, follow it, and say how it went."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+from rich.console import Console
+
+from orchestration.durable import make_folder
+from orchestration.errors import ExitCode
+from orchestration.journal import State, TrialFolder
+from orchestration.launch import Halt, Launcher
+from orchestration.launch.progress import Progress, counts
+from orchestration.plan import Plan, Trial
+from orchestration.runs import Runs
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How a launch ended.
+
+    Args:
+        states: signature -> state of every planned trial.
+        requested: the signatures that were asked for.
+        reasons: signature -> why a trial was given up.
+        interrupted: whether somebody asked to stop.
+    """
+
+    states: Mapping[str, State]
+    requested: frozenset[str]
+    reasons: Mapping[str, str]
+    interrupted: bool
+
+    @property
+    def exit_code(self) -> int:
+        """0 only when everything that was asked for is done."""
+        if all(self.states[signature] is State.DONE for signature in self.requested):
+            return ExitCode.DONE
+        return ExitCode.INTERRUPTED if self.interrupted else ExitCode.FAILED
+
+
+def launch(
+    plan: Plan,
+    runs: Runs,
+    launcher: Launcher,
+    console: Console,
+    import_paths: Sequence[str] = (),
+    on_tick: Callable[[], object] | None = None,
+) -> Summary:
+    """Run what is not done of a plan, and return how it went.
+
+    Args:
+        plan: what to run.
+        runs: where.
+        launcher: how.
+        console: for progress and the summary.
+        import_paths: where tasks are imported from, behind what Python looks at anyway.
+        on_tick: called every few seconds while trials run, and once at the end.
+    """
+    make_folder(runs.root)
+    trials = unfinished(plan, runs)
+    launcher.check(trials)
+    for trial in trials:
+        runs.create(trial)
+        runs.ask(trial, import_paths)
+    for entry in plan.entries:
+        if runs.folder(entry.signature).exists():
+            runs.link(entry)
+    halt = Halt()
+    reasons: dict[str, str] = {}
+    if trials:
+        with _stop_signals(halt, console), Progress(runs, trials, console, on_tick):
+            reasons = launcher.run(trials, runs, halt)
+        for trial in unfinished(plan, runs):
+            runs.withdraw(trial)
+    if on_tick is not None:
+        on_tick()
+    summary = Summary(runs.states(plan.trials), plan.requested, reasons, halt.asked)
+    _print_summary(summary, plan, runs, console)
+    return summary
+
+
+def unfinished(plan: Plan, runs: Runs) -> list[Trial]:
+    """Return the requested trials that are not done and, recursively, what they need and is not done, in order."""
+    wanted = {signature for signature in plan.requested if not runs.folder(signature).is_done()}
+    for trial in reversed(plan.trials):
+        if trial.signature in wanted:
+            wanted |= {need for need in trial.needs.values() if not runs.folder(need).is_done()}
+    return [trial for trial in plan.trials if trial.signature in wanted]
+
+
+@contextmanager
+def _stop_signals(halt: Halt, console: Console) -> Iterator[None]:
+    """Let the signals that end a program ask for a halt instead; a second one does not wait for the workers."""
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        if not halt.asked:
+            console.print("stopping: the workers save their state (once more: stop them at once)", highlight=False)
+        halt.ask()
+
+    before: dict[signal.Signals, Any] = {number: signal.signal(number, on_signal) for number in STOP_SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _print_summary(summary: Summary, plan: Plan, runs: Runs, console: Console) -> None:
+    for trial in plan.trials:
+        state = summary.states[trial.signature]
+        if state is State.FAILED or trial.signature in summary.reasons:
+            reason = summary.reasons.get(trial.signature) or _last_message(runs.folder(trial.signature))
+            console.print(
+                f"{trial.experiment}/{trial.name}: {state}: {reason}",
+                style="red",
+                highlight=False,
+                markup=False,
+                soft_wrap=True,
+            )
+            last = runs.folder(trial.signature).last_attempt()
+            if last is not None:
+                console.print(f"    log: {last.stderr}", highlight=False, markup=False, soft_wrap=True)
+    line = counts(summary.states.values())
+    console.print(f"{line}; folder {runs.root}", highlight=False, markup=False, soft_wrap=True)
+    if summary.exit_code == ExitCode.INTERRUPTED:
+        console.print("interrupted; the same command continues where this one stopped", highlight=False)
+
+
+def _last_message(folder: TrialFolder) -> str:
+    last = folder.last_attempt()
+    return last.ending.message if last and last.ending else ""

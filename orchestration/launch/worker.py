@@ -1,0 +1,144 @@
+"""One worker process: its start, its end, and what follows from the end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+import orchestration
+from orchestration.attempt import Attempt, Ending, Outcome, now_ms
+from orchestration.describe import Resources
+from orchestration.errors import ExitCode
+from orchestration.journal import TrialFolder
+from orchestration.launch.machine import out_of_memory_kills
+from orchestration.retry import judge
+from orchestration.stop import PARENT_VARIABLE
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+MOST_STARTS = 50
+"""Workers started for one trial in one launch, whatever happens: the budgets end it long before."""
+
+
+class Next(Enum):
+    """What follows the end of a worker."""
+
+    DONE = "done"
+    AGAIN = "again"
+    ELSEWHERE = "elsewhere"  # a live worker of somebody else holds the trial
+    GIVE_UP = "give up"
+
+
+@dataclass(frozen=True)
+class Step:
+    """What follows, after which pause, and why."""
+
+    next: Next
+    pause_seconds: float = 0.0
+    reason: str = ""
+
+
+class Worker:
+    """A running ``python -m orchestration.trial <folder>``."""
+
+    def __init__(self, folder: TrialFolder, resources: Resources, gpus: str, cwd: Path | None = None) -> None:
+        """Start the worker; ``gpus`` is its ``CUDA_VISIBLE_DEVICES``."""
+        self.folder = folder
+        self._kills_before = out_of_memory_kills()
+        # A file and not a pipe: children of the worker may keep it open after the worker's end.
+        with tempfile.TemporaryFile() as complaints:
+            self._complaints = os.fdopen(os.dup(complaints.fileno()), "rb")
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "orchestration.trial", str(folder.path)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=complaints,
+                cwd=cwd,
+                env=worker_environment(resources, gpus, os.environ),
+                start_new_session=True,  # Ctrl-C in the terminal is for the launcher, which then asks the workers
+            )
+
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        return self._process.pid
+
+    def has_ended(self) -> bool:
+        """Tell whether the process is gone."""
+        return self._process.poll() is not None
+
+    def ask_to_stop(self) -> None:
+        """Ask the worker to save and exit with 75."""
+        self._process.terminate()
+
+    def kill(self) -> None:
+        """End the worker and its children without mercy."""
+        if not self.has_ended():
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+    def conclude(self, attempts_before: int) -> Step:
+        """Record the end of a worker that has ended and could not do it itself; return what follows.
+
+        Args:
+            attempts_before: number of the last attempt before this launch.
+        """
+        code = self._process.wait()
+        self._complaints.seek(0)
+        complaint = self._complaints.read().decode(errors="replace").strip()
+        self._complaints.close()
+        if self.folder.is_done():
+            return Step(Next.DONE)
+        last = self.folder.last_attempt()
+        if last is not None and last.pid != self.pid and last.is_live():
+            return Step(Next.ELSEWHERE)
+        if last is None or last.pid != self.pid:
+            return self._ended_before_its_claim(code, complaint)
+        if last.ending is None:
+            if code == ExitCode.FOLDER:
+                return Step(Next.GIVE_UP, reason=complaint)
+            last.close(self._ending(last, code))
+        if code == ExitCode.FOLDER:
+            return Step(Next.GIVE_UP, reason=complaint)
+        verdict = judge([attempt for attempt in self.folder.attempts() if attempt.number > attempts_before])
+        if verdict.pause_seconds is None:
+            return Step(Next.GIVE_UP, reason=verdict.reason)
+        return Step(Next.AGAIN, verdict.pause_seconds)
+
+    def _ended_before_its_claim(self, code: int, complaint: str) -> Step:
+        if code == ExitCode.DONE:  # refused by somebody who has ended since
+            return Step(Next.AGAIN)
+        if code < 0:
+            return Step(Next.AGAIN, pause_seconds=1.0)
+        return Step(Next.GIVE_UP, reason=complaint.removeprefix("error: ") or f"the worker exited with {code}")
+
+    def _ending(self, attempt: Attempt, code: int) -> Ending:
+        if code >= 0:
+            message = f"the worker exited with {code} without a word; see {attempt.stderr}"
+            return Ending(Outcome.FAILED, now_ms(), message, f"exit {code}", code)
+        name = signal.Signals(-code).name
+        if out_of_memory_kills() > self._kills_before and -code == signal.SIGKILL:
+            return Ending(Outcome.OOM, now_ms(), "killed by the kernel for want of memory", "", code)
+        if -code in (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP):
+            return Ending(Outcome.LOST, now_ms(), f"ended by {name}", "", code)
+        return Ending(Outcome.FAILED, now_ms(), f"crashed with {name}; see {attempt.stderr}", name, code)
+
+
+def worker_environment(resources: Resources, gpus: str, inherited: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a worker: as many threads as cores, its cards, and its launcher to look after."""
+    threads = str(max(1, int(resources.cpus)))
+    package_home = str(Path(orchestration.__path__[0]).parent)
+    paths = [path for path in inherited.get("PYTHONPATH", "").split(os.pathsep) if path]
+    return {
+        **inherited,
+        **dict.fromkeys(THREAD_VARIABLES, threads),
+        "CUDA_VISIBLE_DEVICES": gpus,
+        "PYTHONPATH": os.pathsep.join([*paths, *([] if package_home in paths else [package_home])]),
+        PARENT_VARIABLE: str(os.getpid()),
+    }

@@ -1,0 +1,49 @@
+"""Whether a trial that did not finish is tried again: budgets per cause, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from orchestration.attempt import Attempt, Outcome
+
+BUDGETS = {
+    Outcome.PREEMPTED: ("infrastructure", 20),
+    Outcome.TIMEOUT: ("infrastructure", 20),
+    Outcome.NODE_FAIL: ("infrastructure", 20),
+    Outcome.LOST: ("infrastructure", 20),
+    Outcome.FAILED: ("code", 1),
+    Outcome.OOM: ("code", 1),
+}
+"""Outcome -> the budget it is charged to, and how often that budget allows another try in one launch."""
+
+FIRST_PAUSE_SECONDS = 0.25
+LONGEST_PAUSE_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """``pause_seconds`` is None when the trial is given up, for the given reason."""
+
+    pause_seconds: float | None
+    reason: str = ""
+
+
+def judge(attempts: Sequence[Attempt]) -> Verdict:
+    """Return whether another attempt may follow those of this launch, the last of which did not finish."""
+    if not attempts:
+        return Verdict(0.0)
+    last = attempts[-1]
+    outcome = last.outcome or Outcome.LOST
+    if outcome not in BUDGETS:
+        return Verdict(None, f"it was {outcome}")
+    if last.ending is not None and not last.ending.can_retry:
+        return Verdict(None, last.ending.message)
+    errors = [attempt.ending.error for attempt in attempts if attempt.ending and attempt.ending.error]
+    if outcome in (Outcome.FAILED, Outcome.OOM) and errors.count(errors[-1] if errors else "") > 1:
+        return Verdict(None, f"the same failure twice: {last.ending.message if last.ending else ''}")
+    budget, allowed = BUDGETS[outcome]
+    spent = sum(BUDGETS.get(attempt.outcome or Outcome.LOST, ("", 0))[0] == budget for attempt in attempts)
+    if spent > allowed:
+        return Verdict(None, f"{spent} attempts ended by {budget} problems, the last one {outcome}")
+    return Verdict(min(FIRST_PAUSE_SECONDS * 2 ** (spent - 1), LONGEST_PAUSE_SECONDS))
