@@ -80,11 +80,11 @@ class ConsoleRun:
         logger.warning("%s: stopping as soon as the state is saved", signal.Signals(number).name)
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
-        """Append the metrics to ``metrics.jsonl`` and show them."""
+        """Append the metrics to ``metrics.jsonl``."""
         line = json.dumps({"step": step, "metrics": {name: float(value) for name, value in metrics.items()}})
         with (self.dir / "metrics.jsonl").open("a", encoding="utf-8") as stream:
             stream.write(line + "\n")
-        logger.info("step %d: %s", step, ", ".join(f"{name} {value:.4f}" for name, value in metrics.items()))
+        logger.debug("step %d: %s", step, ", ".join(f"{name} {value:.4f}" for name, value in metrics.items()))
 
     def progress(self, step: int, total: int) -> None:
         """Show a bar where the output is a terminal."""

@@ -30,11 +30,11 @@ train = Task(
 """Train, evaluating now and then; see :mod:`os2d.engine.training`."""
 
 evaluate = Task(
-    function="os2d.engine.evaluation:evaluate_task",
+    function="os2d.engine.evaluation_task:evaluate_task",
     default_config=default_config,
     code_version="1",
     validate=check_evaluation,
     fingerprints=_evaluation_fingerprints,
     neutral_keys=NEUTRAL_KEYS,
 )
-"""Evaluate a trained, loaded or fresh network; see :mod:`os2d.engine.evaluation`."""
+"""Evaluate a trained, loaded or fresh network; see :mod:`os2d.engine.evaluation_task`."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -70,11 +71,11 @@ def build_evaluation_sets(config: CfgNode, train_dataset: DatasetOneShotDetectio
 
 
 def evaluate_model(
-    model: Os2d, sets: Sequence[EvaluationSet], config: CfgNode, run: Run, pictured: Collection[int] = ()
+    model: Os2d, sets: Sequence[EvaluationSet], config: CfgNode, run: Run, num_pictured: int = 0
 ) -> OrderedDict[str, Evaluation]:
     """Return the evaluation of every data set by its name; the network is left in evaluation mode."""
     objective = Os2dObjective.from_config(config)
-    return OrderedDict((s.dataset.name, evaluate_dataset(model, objective, s, config, run, pictured)) for s in sets)
+    return OrderedDict((s.dataset.name, evaluate_dataset(model, objective, s, config, run, num_pictured)) for s in sets)
 
 
 def evaluate_dataset(
@@ -83,7 +84,7 @@ def evaluate_dataset(
     evaluated: EvaluationSet,
     config: CfgNode,
     run: Run,
-    pictured: Collection[int] = (),
+    num_pictured: int = 0,
 ) -> Evaluation:
     """Return the evaluation of one data set.
 
@@ -95,12 +96,13 @@ def evaluate_dataset(
         evaluated: the data set.
         config: the whole configuration tree.
         run: asked whether to stop.
-        pictured: ids of images whose detections keep the corners of the aligned class images.
+        num_pictured: for so many images the detections keep the corners of the aligned class images.
     """
     start = time.perf_counter()
     model.eval()
     device = next(model.parameters()).device
     class_heads = make_class_heads(model, evaluated.dataset, config, device)
+    pictured = images_with_boxes(evaluated.dataset, num_pictured)
     image_ids: list[int] = []
     detections: list[BoxList] = []
     ground_truth: list[BoxList] = []
@@ -120,6 +122,11 @@ def evaluate_dataset(
     logger.info("Evaluated on %s, scale %s", evaluated.dataset.name, evaluated.dataset_scale)
     logger.info(" ".join(f"{name} {value:.4f}," for name, value in {**metrics, EVALUATION_TIME: seconds}.items()))
     return Evaluation(metrics, seconds, image_ids, detections, ground_truth, per_class)
+
+
+def images_with_boxes(dataset: DatasetOneShotDetection, count: int) -> list[int]:
+    """Return the ids of the first images that have a box, at most ``count``."""
+    return list(islice((i for i in dataset.image_ids if len(dataset.boxes(i))), count))
 
 
 @torch.no_grad()
@@ -160,7 +167,7 @@ def _voc_metrics(per_threshold: dict[float, VocResult]) -> list[tuple[str, float
     ]
 
 
-def metrics_by_name(evaluations: OrderedDict[str, Evaluation]) -> dict[str, float]:
+def metrics_by_name(evaluations: Mapping[str, Evaluation]) -> dict[str, float]:
     """Return every metric of every data set under its name in the log; times are left out, they never repeat."""
     return {
         on_dataset(metric, dataset): value
@@ -169,12 +176,12 @@ def metrics_by_name(evaluations: OrderedDict[str, Evaluation]) -> dict[str, floa
     }
 
 
-def times_by_name(evaluations: OrderedDict[str, Evaluation]) -> dict[str, float]:
+def times_by_name(evaluations: Mapping[str, Evaluation]) -> dict[str, float]:
     """Return how many seconds every data set took."""
     return {on_dataset(EVALUATION_TIME, dataset): evaluation.seconds for dataset, evaluation in evaluations.items()}
 
 
-def save_detections(evaluations: OrderedDict[str, Evaluation], folder: Path) -> None:
+def save_detections(evaluations: Mapping[str, Evaluation], folder: Path) -> None:
     """Write ``<data set>_detections.pth``: lists over images of tensors in the frame of the loaded image."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, evaluation in evaluations.items():

@@ -1,0 +1,68 @@
+"""What training writes to disk, on the CPU and readable without running code from the file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from yacs.config import CfgNode
+
+from os2d.data.train_loader import TrainBatch
+from os2d.errors import CheckpointError
+
+
+def on_cpu(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested state with its tensors on the CPU; those that shared memory still do, or they are stored twice."""
+    moved: dict[tuple[int, tuple[int, ...]], Tensor] = {}
+
+    def move(value: Any) -> Any:
+        if isinstance(value, Tensor):
+            return moved.setdefault((value.data_ptr(), tuple(value.shape)), value.detach().cpu())
+        if isinstance(value, Mapping):
+            return {key: move(entry) for key, entry in value.items()}
+        if isinstance(value, list | tuple):
+            return type(value)(move(entry) for entry in value)
+        return value
+
+    return {key: move(value) for key, value in state.items()}
+
+
+def load_optimizer(optimizer: Optimizer, state: Mapping[str, Any], path: str | Path) -> None:
+    """Load the state of an optimiser.
+
+    Raises:
+        CheckpointError: it is the state of other parameters or of another method.
+    """
+    try:
+        optimizer.load_state_dict(dict(state))
+    except (ValueError, KeyError) as e:
+        raise CheckpointError(
+            f"{path}: its optimiser state is not one of {type(optimizer).__name__} over the parameters trained here "
+            f"({e}); check train.optim.optim_method and train.model, or take a file without an optimiser"
+        ) from e
+
+
+def dump_of_failed_step(batch: TrainBatch, model: nn.Module, optimizer: Optimizer, config: CfgNode) -> dict[str, Any]:
+    """Return everything that is needed to look into a step whose gradient was not finite."""
+    batch_data = {
+        "images": batch.images,
+        "class_images": batch.class_images,
+        "loc_targets": batch.loc_targets,
+        "cls_targets": batch.cls_targets,
+        "class_ids": batch.class_ids,
+        "boxes_xyxy": [boxes.boxes_xyxy for boxes in batch.boxes],
+        "labels": [boxes.field("labels") for boxes in batch.boxes],
+        "difficult": [boxes.field("difficult") for boxes in batch.boxes],
+        "image_ids": batch.image_ids,
+    }
+    dump = {
+        "batch_data": batch_data,
+        "state_dict": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "cfg": config.dump(),
+        "grad": {name: p.grad for name, p in model.named_parameters() if p.grad is not None},
+    }
+    return on_cpu(dump)
