@@ -84,7 +84,7 @@ def run(
 
     described, planned = read_plan(context, file, only, show_help)
     chosen = make_launcher(launcher, cpus=cpus, gpus=gpus, slots=slots, address=address)
-    summary = launch(planned, Runs(runs), chosen, Console(stderr=True), described.import_paths)
+    summary = launch(planned, Runs(runs), chosen, Console(file=sys.stderr), described.import_paths)
     if as_json:
         print(to_json(plan_records(planned, summary.states), indent=1))
     raise typer.Exit(summary.exit_code)

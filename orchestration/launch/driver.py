@@ -76,10 +76,12 @@ def launch(
     halt = Halt()
     reasons: dict[str, str] = {}
     if trials:
-        with _stop_signals(halt, console), Progress(runs, trials, console, on_tick):
-            reasons = launcher.run(trials, runs, halt)
-        for trial in unfinished(plan, runs):
-            runs.withdraw(trial)
+        try:
+            with _stop_signals(halt, console), Progress(runs, trials, console, on_tick):
+                reasons = launcher.run(trials, runs, halt)
+        finally:
+            for trial in unfinished(plan, runs):
+                runs.withdraw(trial)
     if on_tick is not None:
         on_tick()
     summary = Summary(runs.states(plan.trials), plan.requested, reasons, halt.asked)

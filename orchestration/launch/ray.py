@@ -1,0 +1,226 @@
+"""Workers in a Ray cluster, with Ray Tune as the controller; the only module besides its trainable that imports ray.
+
+Trials are launched in waves: those whose needs are done. Tune's own record of trials is never read back: it cannot
+extend a sweep and forgets; the trial folders are the truth.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from orchestration.attempt import Outcome
+from orchestration.claim import process_start
+from orchestration.durable import make_folder
+from orchestration.errors import LaunchError
+from orchestration.launch import Halt
+from orchestration.launch.machine import available_cpus, chosen_gpus, require_fit
+from orchestration.plan import Trial
+from orchestration.retry import BUDGETS
+from orchestration.runs import Runs
+
+GRACE_SECONDS = 8.0
+OBJECT_STORE_BYTES = 100_000_000  # nothing is passed through it; the default would take 30 % of the memory
+
+ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # tasks run in the directory of the driver
+    "RAY_kill_child_processes_on_worker_exit": "false",  # our workers notice by themselves, and save
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # the driver has its own
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "RAY_AIR_NEW_OUTPUT": "0",
+}
+
+
+class RayLauncher:
+    """Runs trials in a Ray cluster.
+
+    Args:
+        cpus: cores of the local cluster; None: all that this process may use.
+        gpus: cards of the local cluster; None: all that are visible.
+        slots: how many trials at a time; None: as many as fit.
+        address: of a cluster that runs already; it decides what there is.
+    """
+
+    def __init__(
+        self,
+        cpus: float | None = None,
+        gpus: int | None = None,
+        slots: int | None = None,
+        address: str | None = None,
+    ) -> None:
+        self._address = address
+        self._slots = slots
+        self._cpus = int(cpus) if cpus is not None else available_cpus()
+        self._gpus = 0 if address else len(chosen_gpus(gpus))
+
+    def check(self, trials: Sequence[Trial]) -> None:
+        """Refuse trials that the cluster can never run; an existing one is asked once it is joined."""
+        if self._address is None:
+            require_fit(trials, [(self._cpus, self._gpus)], "this launcher")
+
+    def run(self, trials: Sequence[Trial], runs: Runs, halt: Halt) -> dict[str, str]:
+        """Run the trials, wave after wave."""
+        with _session_folder(runs) as folder, self._cluster(folder, trials):
+            from orchestration.launch.ray_trainable import Session
+
+            session = Session(folder)
+            remaining = list(trials)
+            wave = 0
+            while remaining and not halt.asked:
+                ready = [t for t in remaining if all(runs.folder(need).is_done() for need in t.needs.values())]
+                if not ready:
+                    break  # what they need was given up
+                wave += 1
+                self._run_wave(f"wave-{wave}", ready, runs, session, halt)
+                remaining = [trial for trial in remaining if trial not in ready]
+            return session.reasons()
+
+    def _run_wave(self, name: str, trials: Sequence[Trial], runs: Runs, session: Any, halt: Halt) -> None:
+        failure: list[BaseException] = []
+
+        def fit() -> None:
+            try:
+                self._tuner(name, trials, runs, session.folder).fit()
+            except BaseException as error:
+                failure.append(error)
+
+        # In a thread, so that the driver stays in charge of signals: `fit` cannot be ended from outside otherwise.
+        thread = threading.Thread(target=fit, name="tune", daemon=True)
+        with _quiet(session.folder / "tune.log"):
+            thread.start()
+            while thread.is_alive() and not halt.asked:
+                thread.join(0.2)
+            if halt.asked:
+                session.ask_to_stop()
+                deadline = time.monotonic() + GRACE_SECONDS
+                while thread.is_alive() and time.monotonic() < deadline and not halt.forced:
+                    thread.join(0.1)
+        if failure and not halt.asked:
+            raise LaunchError(f"Ray Tune failed: {type(failure[0]).__name__}: {failure[0]}") from failure[0]
+
+    def _tuner(self, name: str, trials: Sequence[Trial], runs: Runs, session: Path) -> Any:
+        from ray import tune
+
+        from orchestration.launch.ray_trainable import run_trial
+
+        by_folder = {str(runs.folder(trial.signature).path): trial for trial in trials}
+
+        def resources(config: Mapping[str, Any]) -> Any:
+            wanted = by_folder[config["folder"]].resources
+            return tune.PlacementGroupFactory(
+                [{"CPU": wanted.cpus, "GPU": wanted.gpus} if wanted.gpus else {"CPU": wanted.cpus}]
+            )
+
+        return tune.Tuner(
+            tune.with_resources(run_trial, resources),
+            param_space={"folder": tune.grid_search(list(by_folder)), "session": str(session), "cwd": str(Path.cwd())},
+            tune_config=tune.TuneConfig(
+                reuse_actors=True,  # seven times faster for short trials; each trial is a process of its own anyway
+                max_concurrent_trials=self._slots,
+                trial_dirname_creator=lambda trial: Path(trial.config["folder"]).name[:12],
+            ),
+            run_config=tune.RunConfig(
+                name=name,
+                storage_path=str(session),
+                verbose=0,
+                failure_config=tune.FailureConfig(max_failures=BUDGETS[Outcome.NODE_FAIL][1]),
+                checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
+            ),
+        )
+
+    @contextlib.contextmanager
+    def _cluster(self, session: Path, trials: Sequence[Trial]) -> Iterator[None]:
+        """Start a cluster of our own, or join the one at the address."""
+        os.environ.update(ENVIRONMENT)
+        if self._address is None:
+            # An open port without a token runs anybody's code; in the environment, Ray leaves no file at home.
+            os.environ.update({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(24)})
+        import ray
+
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        shared = {"RAY_CHDIR_TO_TRIAL_DIR": "0"} | {
+            name: value for name, value in os.environ.items() if name == "PYTHONPATH" or name.startswith("ONESHOT_")
+        }
+        settings: dict[str, Any] = {
+            "address": self._address or "local",
+            "log_to_driver": False,
+            "logging_level": "ERROR",
+            "runtime_env": {"env_vars": shared},
+        }
+        with contextlib.ExitStack() as stack:
+            if self._address is None:
+                settings |= {
+                    "num_cpus": self._cpus,
+                    "num_gpus": self._gpus,
+                    "include_dashboard": False,
+                    "object_store_memory": OBJECT_STORE_BYTES,
+                    "_temp_dir": stack.enter_context(_temporary_folder()),
+                }
+            stack.callback(ray.shutdown)
+            try:
+                with _quiet(session / "ray.log"):
+                    ray.init(**settings)
+            except (ConnectionError, RuntimeError, ValueError) as error:
+                place = f"at {self._address}" if self._address else "on this machine"
+                raise LaunchError(f"there is no Ray cluster {place}, or it does not answer: {error}") from error
+            for number, handler in handlers.items():  # ray.init installs its own
+                signal.signal(number, handler)
+            if self._address is not None:
+                nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+                offers = [(node.get("CPU", 0.0), node.get("GPU", 0.0)) for node in nodes]
+                require_fit(trials, offers, f"the largest machine of the cluster {self._address}")
+            yield
+
+
+@contextlib.contextmanager
+def _session_folder(runs: Runs) -> Iterator[Path]:
+    """Return a folder for what this launch passes around, and remove those of drivers that are gone."""
+    parent = runs.root / ".ray"
+    make_folder(parent)
+    _sweep(parent.glob(f"{socket.gethostname()}-*"))
+    folder = parent / f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+    make_folder(folder)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _temporary_folder() -> Iterator[str]:
+    """Return a folder for Ray's sockets, whose paths must be short, and remove those of drivers that are gone."""
+    parent = Path(tempfile.gettempdir())
+    if len(str(parent)) > 40:
+        parent = Path("/tmp")
+    _sweep(path for path in parent.glob("oneshot-ray-*") if path.stat().st_uid == os.getuid())
+    folder = tempfile.mkdtemp(prefix=f"oneshot-ray-{os.getpid()}-", dir=parent)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sweep(folders: Iterator[Path]) -> None:
+    """Remove folders named ``...-<pid>-<hex>`` whose process is gone."""
+    for folder in list(folders):
+        pid = folder.name.split("-")[-2]
+        if pid.isdigit() and process_start(int(pid)) is None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _quiet(log: Path) -> Iterator[None]:
+    """Keep what Ray prints, boxes and tracebacks with colour codes, out of the terminal."""
+    with log.open("a") as stream, contextlib.redirect_stdout(stream), contextlib.redirect_stderr(stream):
+        yield

@@ -1,0 +1,115 @@
+"""What Ray runs for each trial: it starts our worker, forwards its metrics to Tune, and minds the wish to stop.
+
+A Tune checkpoint is only a pointer to the trial's own checkpoints, so nothing is stored twice.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from ray import tune
+
+from orchestration.durable import to_json, write_whole
+from orchestration.journal import TrialFolder
+from orchestration.launch.worker import MOST_STARTS, Next, Step, Worker
+
+POLL_SECONDS = 0.1
+ELSEWHERE_SECONDS = 1.0
+MOST_REPORTS = 20
+"""Steps forwarded per look; of more that came at once, the oldest are left out. The trial's folder has them all."""
+
+
+def run_trial(config: Mapping[str, Any]) -> None:
+    """Run one trial to its end, or until the session is asked to stop.
+
+    Args:
+        config: ``folder`` of the trial, ``session`` folder, and ``cwd`` to run in.
+    """
+    folder = TrialFolder(Path(config["folder"]))
+    session = Session(Path(config["session"]))
+    forwarder = _Forwarder(folder)
+    starts = 0
+    while not folder.is_done() and not session.is_stopping():
+        last = folder.last_attempt()
+        if last is not None and last.is_live():  # somebody else is at it
+            time.sleep(ELSEWHERE_SECONDS)
+            continue
+        starts += 1
+        step = _one_worker(folder, session, forwarder, Path(config["cwd"]))
+        if step.next is Next.GIVE_UP or starts >= MOST_STARTS:
+            session.give_up(folder.signature, step.reason or f"it did not finish in {starts} attempts")
+            break
+        if not session.is_stopping():
+            time.sleep(step.pause_seconds)
+    forwarder.forward()
+
+
+class Session:
+    """The folder through which a driver and its trials on any host talk: files appear, and never change."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._stop = folder / "stop"
+        self._given_up = folder / "given_up"
+
+    def ask_to_stop(self) -> None:
+        """Let every trial save and end."""
+        self._stop.touch()
+
+    def is_stopping(self) -> bool:
+        """Tell whether trials should save and end."""
+        return self._stop.exists()
+
+    def give_up(self, signature: str, reason: str) -> None:
+        """Record that a trial is not tried again."""
+        self._given_up.mkdir(exist_ok=True)
+        write_whole(self._given_up / signature, reason)
+
+    def reasons(self) -> dict[str, str]:
+        """Return signature -> why it was given up."""
+        if not self._given_up.is_dir():
+            return {}
+        return {path.name: path.read_text() for path in self._given_up.iterdir() if not path.name.startswith(".")}
+
+
+def _one_worker(folder: TrialFolder, session: Session, forwarder: _Forwarder, cwd: Path) -> Step:
+    request = folder.request()
+    resources = request.resources if request else folder.trial.resources
+    gpus = os.environ.get("CUDA_VISIBLE_DEVICES", "") if resources.gpus else ""
+    worker = Worker(folder, resources, gpus, cwd)
+    asked = False
+    try:
+        while not worker.has_ended():
+            if not asked and session.is_stopping():
+                worker.ask_to_stop()
+                asked = True
+            forwarder.forward()
+            time.sleep(POLL_SECONDS)
+    except BaseException:  # Tune ends the trial by an exception in `report`
+        worker.ask_to_stop()
+        raise
+    return worker.conclude(request.attempts_before if request else 0)
+
+
+class _Forwarder:
+    """Reports the steps of a trial that were not reported yet."""
+
+    def __init__(self, folder: TrialFolder) -> None:
+        self._folder = folder
+        self._offset = 0
+
+    def forward(self) -> None:
+        points, self._offset = self._folder.metrics_from(self._offset)
+        by_step: dict[int, dict[str, float]] = {}
+        for point in points:
+            by_step.setdefault(point.step, {})[point.name] = point.value
+        for step, metrics in list(by_step.items())[-MOST_REPORTS:]:
+            with TemporaryDirectory(prefix="pointer-") as pointer:
+                place = {"checkpoints": str(self._folder.checkpoints), "step": step}
+                (Path(pointer) / "pointer.json").write_text(to_json(place))
+                tune.report({**metrics, "step": step}, checkpoint=tune.Checkpoint.from_directory(pointer))
