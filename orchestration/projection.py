@@ -179,6 +179,8 @@ class Projection:
         store = self._opened()
         provenance = [{"attempt": attempt.number, **attempt.provenance} for attempt in attempts]
         store.log_text(run_id, json.dumps(provenance, indent=1, default=str), "provenance.json")
+        if (attempts[-1].folder / "diff.patch").exists():
+            store.log_file(run_id, attempts[-1].folder / "diff.patch", None)
         for file in sorted(path for path in folder.artifacts.rglob("*") if path.is_file()):
             if file.stat().st_size <= LARGEST_ARTIFACT_BYTES:
                 inside = file.parent.relative_to(folder.artifacts).as_posix()

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from orchestration.describe import Column, Row, Table
 from orchestration.errors import DescriptionError
+from orchestration.metric_names import mlflow_name
 from orchestration.plan import Plan, Trial
 from orchestration.reduction import spread_over_seeds
 from orchestration.table_result import Cell, CellState, ColumnHead, TableResult
@@ -207,8 +208,9 @@ def _reason(have: int, wanted: int, missing: Sequence[tuple[Trial, CellState, st
 
 
 def _why_no_number(column: Column, results: TrialResults) -> str:
+    stored = set(map(mlflow_name, results.metric_names))
     for name in (column.metric, column.selection):
-        if name is not None and name not in results.metric_names:
+        if name is not None and mlflow_name(name) not in stored:
             logged = ", ".join(sorted(results.metric_names)[:8]) or "none"
             return f"metric {name!r} was not logged; logged were: {logged}"
     return f"metric {column.metric!r} has no finite number"
@@ -218,4 +220,5 @@ def _mixed_code(lines: Sequence[_Line], found: Mapping[str, TrialResults]) -> It
     for line in lines:
         codes = {found[trial.signature].code for trial in line.trials if trial.signature in found} - {""}
         if len(codes) > 1:
-            yield f"{line.title}: its trials ran different code ({', '.join(sorted(code[:10] for code in codes))})"
+            told = ", ".join(sorted(code[:10] + code[40:] for code in codes))
+            yield f"{line.title}: its trials ran different code ({told})"

@@ -104,4 +104,4 @@ def git_commit(provenance: Mapping[str, Any]) -> str:
 def code_of(provenance: Mapping[str, Any]) -> str:
     """Return what tells code trees apart: the commit, and whether files were changed since; or an empty text."""
     commit = git_commit(provenance)
-    return f"{commit}+changes" if commit and provenance["git"].get("diff") else commit
+    return f"{commit} with changes" if commit and provenance["git"].get("changed") else commit

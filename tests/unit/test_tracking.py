@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import shutil
 import stat
 import subprocess
 import sys
@@ -16,7 +15,18 @@ from orchestration.attempt import Outcome
 from orchestration.mlflow_store import MlflowStore
 from orchestration.store_location import StoreError, StoreLocation
 from orchestration.tracking import Follower, sync
-from tests.unit.trial_folders import START_MS, create, done, end, finish, log, make_trial, start, vanish
+from tests.unit.trial_folders import (
+    START_MS,
+    create,
+    done,
+    end,
+    finish,
+    log,
+    make_trial,
+    put_empty_store,
+    start,
+    vanish,
+)
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 MAP = "shelf-val-new-cl/mAP@0.50"
@@ -28,20 +38,10 @@ def no_store_from_outside(monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
 
-@pytest.fixture(scope="module")
-def empty_store(tmp_path_factory):
-    """A database with its tables: making them takes seconds."""
-    root = tmp_path_factory.mktemp("store")
-    MlflowStore(StoreLocation.resolve(root, f"sqlite:///{root}/mlflow.db"))
-    return root / "mlflow.db"
-
-
 @pytest.fixture
-def root(tmp_path, empty_store):
-    root = tmp_path / "runs"
-    root.mkdir()
-    shutil.copyfile(empty_store, root / "mlflow.db")
-    return root
+def root(tmp_path):
+    put_empty_store(tmp_path / "runs")
+    return tmp_path / "runs"
 
 
 def stored(root):

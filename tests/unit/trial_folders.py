@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import json
+import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +18,7 @@ from orchestration.journal import TrialFolder
 from orchestration.plan import Entry, Plan, Trial
 from orchestration.runs import Runs
 from orchestration.signature import signature_of
+from orchestration.store_location import StoreLocation
 
 START_MS = 1_700_000_000_000
 CONFIG = {"train": {"optim": {"lr": 0.1, "max_iter": 20}}, "eval": {"scales": [0.5, 1.0]}, "name": "a b"}
@@ -52,6 +57,22 @@ def make_plan(trials: Sequence[Trial], tables: Sequence[Table] = (), experiments
         Entry(t.experiment, t.variant, t.name, t.seed, t.point, t.tags, t.signature, requested=True) for t in trials
     )
     return Plan(tuple({t.signature: t for t in trials}.values()), entries, tuple(experiments), tuple(tables))
+
+
+def put_empty_store(root: Path) -> None:
+    """Give a runs folder a database with its tables, copied: making them takes seconds."""
+    root.mkdir(exist_ok=True)
+    shutil.copyfile(_empty_store(), root / "mlflow.db")
+
+
+@lru_cache
+def _empty_store() -> Path:
+    from orchestration.mlflow_store import MlflowStore
+
+    folder = Path(tempfile.mkdtemp(prefix="empty-store-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    MlflowStore(StoreLocation(f"sqlite:///{folder}/mlflow.db", folder / "mlartifacts"))
+    return folder / "mlflow.db"
 
 
 def create(root: Path, trial: Trial) -> TrialFolder:
