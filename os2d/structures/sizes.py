@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from math import sqrt
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from PIL import Image
-from torch import Tensor
+
+if TYPE_CHECKING:  # planners read image sizes and need no torch
+    from torch import Tensor
 
 
 class Size(NamedTuple):
