@@ -122,6 +122,10 @@ def check_training(config: CfgNode) -> None:
     if not config.train.do_training:
         return
     _check_dataset_name(config.train.dataset_name, config)
+    if not config.train.model.train_features and config.train.model.freeze_transform:
+        raise ConfigError(
+            "train.model.train_features: False together with train.model.freeze_transform True leaves nothing to train"
+        )
     _check_annealing(config)
     if config.output.best_model.do_get_best_model:
         _check_best_model(config)
@@ -129,8 +133,9 @@ def check_training(config: CfgNode) -> None:
 
 def check_evaluation(config: CfgNode) -> None:
     """Check the configuration of an evaluation; see :func:`check_training`."""
+    _check_nothing_is_none(config)
     for key, names in CHOICES.items():
-        choose(key, _value(config, key), dict.fromkeys(names))
+        choose(key, str(_value(config, key)), dict.fromkeys(names))
     for rule in RULES:
         for key in rule.keys:
             if not rule.holds(_value(config, key)):
@@ -142,6 +147,16 @@ def check_evaluation(config: CfgNode) -> None:
             "visualization.eval.images_for_heatmaps: expected as many image ids as there are class ids in "
             f"labels_for_heatmaps, got {len(heatmaps.images_for_heatmaps)} and {len(heatmaps.labels_for_heatmaps)}"
         )
+
+
+def _check_nothing_is_none(config: CfgNode, prefix: str = "") -> None:
+    """Refuse None, which yacs takes for any key; ``anneal_lr.type None`` is another way to write ``none``."""
+    for name, value in config.items():
+        key = prefix + name
+        if isinstance(value, CfgNode):
+            _check_nothing_is_none(value, key + ".")
+        elif value is None and key != "train.optim.anneal_lr.type":
+            raise ConfigError(f"{key}: expected a value, got None; leave the key out for its default")
 
 
 def _check_evaluated_datasets(config: CfgNode) -> None:
@@ -183,7 +198,7 @@ def _check_thresholds(objective: CfgNode) -> None:
 
 def _check_annealing(config: CfgNode) -> None:
     anneal = config.train.optim.anneal_lr
-    kind = anneal.type.lower()
+    kind = str(anneal.type).lower()
     if kind == "none":
         return
     if anneal.reload_best_model_after_anneal_lr and not config.output.best_model.do_get_best_model:

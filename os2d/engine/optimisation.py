@@ -91,7 +91,7 @@ def build_annealing(optimizer: Optimizer, anneal: CfgNode, evaluation_interval: 
     Raises:
         ConfigError: for an unknown ``type``.
     """
-    return choose("train.optim.anneal_lr.type", anneal.type, ANNEALINGS)(optimizer, anneal, evaluation_interval)
+    return choose("train.optim.anneal_lr.type", str(anneal.type), ANNEALINGS)(optimizer, anneal, evaluation_interval)
 
 
 class ConstantLR:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from math import nan
 from typing import NamedTuple
 
 import torch
@@ -14,6 +15,7 @@ from yacs.config import CfgNode
 from os2d.data.train_loader import TrainBatch
 from os2d.engine.objective import Os2dObjective
 from os2d.engine.optimisation import trainable_parameters
+from os2d.modeling.head import Matches
 from os2d.modeling.model import Os2d
 
 
@@ -27,7 +29,9 @@ class StepOutcome(NamedTuple):
 def training_step(
     model: Os2d, optimizer: Optimizer, objective: Os2dObjective, batch: TrainBatch, train: CfgNode
 ) -> StepOutcome:
-    """Take one step, unless the gradient is not finite: then the network stays as it is and keeps the gradient.
+    """Take one step, unless loss or gradient is not finite: then no parameter changes, and the gradient stays, if any.
+
+    The device is waited for here and nowhere else in a step: one with a broken gradient could not be undone.
 
     Args:
         model: the network.
@@ -37,14 +41,18 @@ def training_step(
         train: the configuration's branch ``train``.
     """
     optimizer.zero_grad(set_to_none=True)
-    losses = compute_losses(model, objective, batch, train)
+    matches = _match(model, batch, train)
+    losses = _losses(model, objective, batch, matches, train)
+    meters = OrderedDict((name, value.detach()) for name, value in losses.items())
+    # Not only the gradient: the backward pass of grid_sample on the CPU ends the process where the alignment is not
+    # finite, whatever the loss is.
+    if not (torch.isfinite(losses["loss"]) & torch.isfinite(matches.loc_scores).all()):
+        meters["grad_norm"] = torch.tensor(nan)
+        return StepOutcome(meters, updated=False)
     losses["loss"].backward()
     parameters = trainable_parameters(model)
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    grad_norm = get_total_norm(gradients)
-    meters = OrderedDict((name, value.detach()) for name, value in losses.items())
+    grad_norm = get_total_norm([p.grad for p in parameters if p.grad is not None])
     meters["grad_norm"] = grad_norm
-    # The one place where every step waits for the device: a step with a broken gradient cannot be undone.
     if not torch.isfinite(grad_norm):
         return StepOutcome(meters, updated=False)
     clip_grads_with_norm_(parameters, train.optim.max_grad_norm, grad_norm)
@@ -52,22 +60,26 @@ def training_step(
     return StepOutcome(meters, updated=True)
 
 
-def compute_losses(
-    model: Os2d, objective: Os2dObjective, batch: TrainBatch, train: CfgNode
-) -> OrderedDict[str, Tensor]:
-    """Return the losses of a batch in training mode; negatives do not train the alignment unless they should."""
+def _match(model: Os2d, batch: TrainBatch, train: CfgNode) -> Matches:
+    """Return the matches of the batch in training mode."""
     settings = train.model
     model.train(
         freeze_bn_in_extractor=settings.freeze_bn,
         freeze_transform_params=settings.freeze_transform,
         freeze_bn_transform=settings.freeze_bn_transform,
     )
-    matches = model(
+    return model(
         images=batch.images,
         class_images=batch.class_images,
         train_mode=True,
         fine_tune_features=settings.train_features,
     )
+
+
+def _losses(
+    model: Os2d, objective: Os2dObjective, batch: TrainBatch, matches: Matches, train: CfgNode
+) -> OrderedDict[str, Tensor]:
+    """Return the losses of the batch; negatives do not train the alignment unless they should."""
     remapped = None
     if train.objective.remap_classification_targets:
         remapped = model.box_coder.remap_targets(matches.loc_scores, batch.boxes, matches.fm_size).targets
@@ -77,5 +89,5 @@ def compute_losses(
         matches.class_scores,
         batch.cls_targets,
         cls_targets_remapped=remapped,
-        cls_preds_for_neg=None if settings.train_transform_on_negs else matches.class_scores_detached,
+        cls_preds_for_neg=None if train.model.train_transform_on_negs else matches.class_scores_detached,
     )

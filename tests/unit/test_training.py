@@ -1,0 +1,323 @@
+import json
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from yacs.config import CfgNode
+
+from os2d import tasks
+from os2d.config import default_config
+from os2d.console import ConsoleRun, RunInterruptedError
+from os2d.data.shelf.parameters import ShelfParameters
+from os2d.data.shelf.store import draw_shelf
+from os2d.engine.best_model import BestModel
+from os2d.engine.training import LARGEST_SKIPPED_ROW, Training
+from os2d.errors import CheckpointError, TrainingDivergedError
+
+STEPS, EVALUATE_EVERY = 20, 10
+
+KILLED_TRAINING = """
+import os, signal, sys
+from pathlib import Path
+from os2d import tasks
+from os2d.config import default_config
+from os2d.console import ConsoleRun
+
+class KilledRun(ConsoleRun):
+    def progress(self, step, total):
+        if step == int(sys.argv[3]):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+config = default_config()
+config.merge_from_file(sys.argv[1])
+with KilledRun(Path(sys.argv[2]), config.random_seed) as run:
+    tasks.train(config, run)
+"""
+
+Overrides = dict[str, object]
+MakeConfig = Callable[..., CfgNode]
+
+
+@pytest.fixture(scope="session")
+def small_shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "small"
+    parameters = ShelfParameters(
+        train_classes=4,
+        unseen_classes=3,
+        distractors=2,
+        train_images=5,
+        val_images=2,
+        image_size=112,
+        class_image_size=48,
+        objects=(2, 3),
+        product_px=(24.0, 36.0),
+    )
+    draw_shelf(folder, parameters)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def make_config(small_shelf: Path) -> MakeConfig:
+    values: Overrides = {
+        "is_cuda": False,
+        "random_seed": 3,
+        "model.backbone_arch": "ResNet18",
+        "model.backbone_cut": "layer1",
+        "model.template_grid": 7,
+        "model.template_border": 1,
+        "model.class_image_size": 32,
+        "model.transform_net.kernel_sizes": [3, 3, 3],
+        "model.transform_net.channels": [8, 8],
+        "train.dataset_name": f"custom:{small_shelf}#train",
+        "train.dataset_scale": 112.0,
+        "train.batch_size": 2,
+        "train.class_batch_size": 3,
+        "train.augment.train_patch_width": 64,
+        "train.augment.train_patch_height": 64,
+        "train.optim.lr": 1e-3,
+        "train.optim.max_iter": STEPS,
+        "eval.iter": EVALUATE_EVERY,
+        "eval.dataset_names": [f"custom:{small_shelf}#val-new-cl"],
+        "eval.dataset_scales": [112.0],
+        "eval.scales_of_image_pyramid": [1.0],
+        "output.print_iter": 0,
+        "output.save_iter": 0,
+        "output.best_model.do_get_best_model": True,
+        "runtime.num_workers": 0,
+        "runtime.num_threads": 1,
+    }
+
+    def make(**overrides: object) -> CfgNode:
+        config = default_config()
+        changed = {**values, **{name.replace("__", "."): value for name, value in overrides.items()}}
+        config.merge_from_list([part for item in changed.items() for part in item])
+        tasks.train.validate(config)
+        config.freeze()
+        return config
+
+    return make
+
+
+def train(config: CfgNode, run: ConsoleRun) -> dict[str, float]:
+    with run:
+        return dict(tasks.train(config, run))
+
+
+def network(folder: Path, name: str = f"checkpoint_iter_{STEPS}.pth") -> dict[str, torch.Tensor]:
+    return torch.load(folder / name, weights_only=True)["net"]
+
+
+def assert_equal_networks(first: Path, second: Path) -> None:
+    a, b = network(first), network(second)
+    assert a.keys() == b.keys()
+    different = [name for name in a if not torch.equal(a[name], b[name])]
+    assert not different
+
+
+def logged(folder: Path) -> dict[int, dict[str, float]]:
+    steps: dict[int, dict[str, float]] = {}
+    for line in (folder / "metrics.jsonl").read_text().splitlines():
+        entry = json.loads(line)
+        steps.setdefault(entry["step"], {}).update(entry["metrics"])
+    return steps
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, make_config: MakeConfig) -> tuple[Path, dict[str, float]]:
+    """The folder and the final metrics of an uninterrupted training."""
+    folder = tmp_path_factory.mktemp("finished")
+    return folder, train(make_config(), ConsoleRun(folder, seed=3))
+
+
+def test_training_changes_the_network_and_reports(finished: tuple[Path, dict[str, float]]) -> None:
+    folder, metrics = finished
+    assert (folder / "artifacts/pictures/small-val-new-cl.png").exists()
+    assert (folder / "artifacts/per_class/small-val-new-cl.csv").read_text().startswith("iou_threshold,class_id")
+    entries = logged(folder)
+    last = entries[STEPS]
+    assert {"loss_running", "grad_norm_running", "lr_running", "batch_time_running"} <= last.keys()
+    assert {0, EVALUATE_EVERY, STEPS} <= {
+        step for step, entry in entries.items() if "mAP@0.50_small-val-new-cl" in entry
+    }
+    assert metrics["mAP@0.50_small-val-new-cl"] == pytest.approx(last["mAP@0.50_small-val-new-cl"])
+    assert metrics["best_iteration"] in (0, EVALUATE_EVERY, STEPS)
+    assert not any("time" in name for name in metrics)
+
+
+@pytest.mark.parametrize("kill_at", [4, 13])
+def test_killed_and_resumed_equals_uninterrupted(
+    kill_at: int, tmp_path: Path, make_config: MakeConfig, finished: tuple[Path, dict[str, float]]
+) -> None:
+    config = make_config(runtime__checkpoint_seconds=1e-6)
+    (tmp_path / "config.yml").write_text(config.dump())
+    arguments = [sys.executable, "-c", KILLED_TRAINING, tmp_path / "config.yml", tmp_path / "run", str(kill_at)]
+    killed = subprocess.run(arguments, check=False, capture_output=True, text=True, env={**os.environ})
+    assert killed.returncode == -9, killed.stderr
+
+    metrics = train(config, ConsoleRun(tmp_path / "run", seed=3))
+
+    assert_equal_networks(tmp_path / "run", finished[0])
+    assert metrics == finished[1]
+
+
+class StoppedInEvaluation(ConsoleRun):
+    """Asked to stop while it evaluates after ``EVALUATE_EVERY`` steps, once the first image is done."""
+
+    asked = 0
+    saved_at = -1
+
+    def save(self, state: dict, step: int, name: str | None = None) -> Path:  # type: ignore[override]
+        self.saved_at = step if name is None else self.saved_at
+        return super().save(state, step, name)
+
+    @property
+    def should_stop(self) -> bool:  # type: ignore[override]
+        self.asked += self.saved_at == EVALUATE_EVERY
+        return self.asked >= 2
+
+    @should_stop.setter
+    def should_stop(self, value: bool) -> None:
+        pass
+
+
+def test_an_interrupted_evaluation_is_repeated_alone(
+    tmp_path: Path, make_config: MakeConfig, finished: tuple[Path, dict[str, float]]
+) -> None:
+    config = make_config()
+    with pytest.raises(RunInterruptedError):
+        train(config, StoppedInEvaluation(tmp_path, seed=3))
+    assert max(logged(tmp_path)) == EVALUATE_EVERY
+    assert "mAP@0.50_small-val-new-cl" not in logged(tmp_path)[EVALUATE_EVERY]
+
+    resumed = ConsoleRun(tmp_path, seed=3)
+    state = resumed.resume()
+    assert state is not None and state["iteration"] == EVALUATE_EVERY
+    metrics = train(config, resumed)
+
+    assert_equal_networks(tmp_path, finished[0])
+    assert metrics == finished[1]
+    mine, theirs = logged(tmp_path), logged(finished[0])
+    assert mine[EVALUATE_EVERY]["loss_running"] == theirs[EVALUATE_EVERY]["loss_running"]
+
+
+def test_a_finished_training_is_not_repeated(make_config: MakeConfig, finished: tuple[Path, dict[str, float]]) -> None:
+    folder, metrics = finished
+    before = (folder / "metrics.jsonl").read_bytes()
+    assert train(make_config(), ConsoleRun(folder, seed=3)) == metrics
+    assert (folder / "metrics.jsonl").read_bytes() == before
+
+
+def test_workers_do_not_change_the_result(
+    tmp_path: Path, make_config: MakeConfig, finished: tuple[Path, dict[str, float]]
+) -> None:
+    assert train(make_config(runtime__num_workers=1), ConsoleRun(tmp_path, seed=3)) == finished[1]
+
+
+def test_evaluation_takes_the_best_network_of_the_training_it_needs(
+    make_config: MakeConfig, finished: tuple[Path, dict[str, float]]
+) -> None:
+    folder, metrics = finished
+    with ConsoleRun(None, seed=3, inputs={"model": folder}) as run:
+        evaluated = tasks.evaluate(make_config(), run)
+    name = "mAP@0.50_small-val-new-cl"
+    assert evaluated[name] == pytest.approx(metrics[f"best_{name}"])
+    assert evaluated.keys() <= metrics.keys()
+
+
+def test_evaluation_without_a_trained_network_says_so(tmp_path: Path, make_config: MakeConfig) -> None:
+    with (
+        ConsoleRun(None, seed=3, inputs={"model": tmp_path}) as run,
+        pytest.raises(CheckpointError, match="found neither"),
+    ):
+        tasks.evaluate(make_config(), run)
+
+
+def test_steps_without_a_finite_gradient_are_skipped_and_then_given_up(tmp_path: Path, make_config: MakeConfig) -> None:
+    config = make_config(eval__iter=100, train__optim__max_iter=100)
+    with ConsoleRun(tmp_path, seed=3) as run:
+        training = Training(config, run)
+        weight = training.model.net_feature_maps.conv1.weight
+        with torch.no_grad():
+            weight[0, 0, 0, 0] = math.nan
+        before = {name: tensor.nan_to_num() for name, tensor in training.model.state_dict().items()}
+        batches = training.batches_until_evaluation()
+        for _ in range(LARGEST_SKIPPED_ROW - 1):
+            training.step(next(batches))
+        after = training.model.state_dict()
+        assert all(torch.equal(before[name], after[name].nan_to_num()) for name in before)
+        with pytest.raises(TrainingDivergedError, match=r"train\.optim\.lr"):
+            training.step(next(batches))
+    (dump,) = tmp_path.glob("error_nan_appeared-*.pth")
+    content = torch.load(dump, weights_only=True)
+    assert content.keys() == {"batch_data", "state_dict", "optimizer", "cfg", "grad"}
+
+
+def test_a_lower_learning_rate_goes_on_from_the_best_network(tmp_path: Path, make_config: MakeConfig) -> None:
+    config = make_config(
+        eval__iter=2,
+        train__optim__max_iter=4,
+        train__optim__anneal_lr__type="MultiStepLR",
+        train__optim__anneal_lr__milestones=[2],
+        output__best_model__metric="loss",
+        output__best_model__mode="max",  # the worst network is the first one: it is the best for good
+    )
+    with ConsoleRun(tmp_path, seed=3) as run:
+        training = Training(config, run)
+        training.evaluate()
+        first = {name: tensor.clone() for name, tensor in training.model.state_dict().items()}
+        for batch in training.batches_until_evaluation():
+            training.step(batch)
+        assert training.best is not None
+        training.best.value = math.inf
+        training.evaluate()
+        assert all(torch.equal(tensor, first[name]) for name, tensor in training.model.state_dict().items())
+        for batch in training.batches_until_evaluation():
+            training.step(batch)
+        training.evaluate()
+    assert logged(tmp_path)[4]["lr_running"] == pytest.approx(1e-4)
+
+
+def test_frozen_parts_stay_as_they_are(tmp_path: Path, make_config: MakeConfig) -> None:
+    config = make_config(
+        eval__iter=100,
+        train__optim__max_iter=2,
+        train__model__freeze_transform=True,
+        train__model__num_frozen_extractor_blocks=2,
+    )
+    with ConsoleRun(tmp_path, seed=3) as run:
+        training = Training(config, run)
+        before = {name: tensor.clone() for name, tensor in training.model.state_dict().items()}
+        for batch in training.batches_until_evaluation():
+            training.step(batch)
+        changed = {n for n, tensor in training.model.state_dict().items() if not torch.equal(tensor, before[n])}
+    assert changed
+    assert all(".layer1.1." in name for name in changed)
+    assert not any("running" in name for name in changed)
+
+
+def test_only_evaluation_when_training_is_off(tmp_path: Path, make_config: MakeConfig) -> None:
+    metrics = train(make_config(train__do_training=False), ConsoleRun(tmp_path, seed=3))
+    assert "mAP@0.50_small-val-new-cl" in metrics
+    assert not list(tmp_path.glob("*.pth"))
+
+
+@pytest.mark.parametrize(
+    ("mode", "old", "new", "better"),
+    [
+        ("max", None, 0.1, True),
+        ("max", 0.1, 0.1, False),
+        ("max", 0.1, 0.2, True),
+        ("min", 0.1, 0.2, False),
+        ("min", 0.2, 0.1, True),
+        ("max", math.nan, 0.1, True),
+        ("max", 0.1, math.nan, False),
+        ("max", None, math.nan, True),
+    ],
+)
+def test_only_a_strictly_better_network_is_the_best(mode: str, old: float | None, new: float, better: bool) -> None:
+    assert BestModel("data", "mAP@0.50", mode, old).improves(new) is better
