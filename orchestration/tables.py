@@ -74,6 +74,11 @@ def build_table(table: Table, plan: Plan, source: Source) -> TableResult:
     )
 
 
+def setting_title(trial: Trial) -> str:
+    """Return what a trial is called apart from its seed: the variant and the point of the space."""
+    return ", ".join([trial.variant, *(f"{key.rpartition('.')[2]}={value}" for key, value in trial.point.items())])
+
+
 def _lines(table: Table, plan: Plan) -> list[_Line]:
     trials: list[Trial] = []
     for name in table.experiment_names:
@@ -90,9 +95,8 @@ def _lines(table: Table, plan: Plan) -> list[_Line]:
 def _line_per_setting(trials: Iterable[Trial], several: bool) -> list[_Line]:
     by_title: dict[str, list[Trial]] = {}
     for trial in trials:
-        point = [f"{key.rpartition('.')[2]}={value}" for key, value in trial.point.items()]
-        title = ", ".join([f"{trial.experiment}: {trial.variant}" if several else trial.variant, *point])
-        by_title.setdefault(title, []).append(trial)
+        setting = setting_title(trial)
+        by_title.setdefault(f"{trial.experiment}: {setting}" if several else setting, []).append(trial)
     return [_Line(title, tuple(group)) for title, group in by_title.items()]
 
 

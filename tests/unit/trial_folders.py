@@ -97,7 +97,7 @@ def log(folder: TrialFolder, step: int, metrics: Mapping[str, float], time_ms: i
 
 
 def end(attempt: Attempt, outcome: Outcome, message: str = "") -> None:
-    attempt.close(Ending(outcome, START_MS + 100_000, message))
+    attempt.close(Ending(outcome, attempt.started_ms + 100_000, message))
 
 
 def finish(folder: TrialFolder, attempt: Attempt, metrics: Mapping[str, float]) -> None:
