@@ -7,7 +7,6 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
-from urllib.parse import quote
 
 from orchestration.store_location import StoreLocation
 
@@ -47,12 +46,12 @@ def dashboard_command(
     location = StoreLocation.resolve(runs_root, tracking_uri)
     location.require_usable()
     if location.is_server:
-        return Dashboard(url=_page(location.uri.rstrip("/"), experiment))
+        return Dashboard(url=location.uri.rstrip("/") + _page(location, experiment))
     argv = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", location.uri]
     if location.artifacts is not None:
         argv += ["--artifacts-destination", location.artifacts.as_uri()]
     argv += ["--host", host, "--port", str(port), "--workers", "1"]
-    url = _page(f"http://{host}:{port}", experiment)
+    url = f"http://{host}:{port}{_page(location, experiment)}"
     return Dashboard(url=url, argv=tuple(argv), environment=dict(SERVER_ENVIRONMENT))
 
 
@@ -63,5 +62,12 @@ def exec_dashboard(dashboard: Dashboard) -> NoReturn:
     os.execve(dashboard.argv[0], dashboard.argv, {**os.environ, **dashboard.environment})
 
 
-def _page(address: str, experiment: str | None) -> str:
-    return f"{address}/#/experiments" + (f"?searchFilter={quote(experiment)}" if experiment else "")
+def _page(location: StoreLocation, experiment: str | None) -> str:
+    """Return the page of an experiment, or the list of all when it has no runs yet."""
+    nothing_there = location.database is not None and not location.database.exists()
+    if experiment is None or nothing_there:
+        return "/#/experiments"
+    from orchestration.mlflow_store import MlflowStore  # imports MLflow, which takes more than a second
+
+    found = MlflowStore(location).experiment_id(experiment)
+    return "/#/experiments" if found is None else f"/#/experiments/{found}/runs"
