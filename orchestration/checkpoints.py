@@ -25,6 +25,7 @@ class Checkpoints:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._read_back = False
 
     def save(self, state: Mapping[str, Any], step: int, name: str | None) -> Path:
         """Write a checkpoint, then drop the unnamed ones that are no longer needed."""
@@ -39,6 +40,9 @@ class Checkpoints:
                 raise
             raise JournalError(f"{path}: cannot be written completely; free space and run the same command") from error
         if name is None:
+            if not self._read_back:  # once: better to fail at the first checkpoint than when the last one is needed
+                _load(path)
+                self._read_back = True
             for old in self.unnamed()[:-KEPT]:
                 old.unlink()
         return path
@@ -103,7 +107,7 @@ def _same(read: Any, written: Any) -> bool:
 def _is_intact(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
-            return archive.testzip() is None
+            return bool(archive.namelist()) and archive.testzip() is None
     except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError):
         return False
 
@@ -119,7 +123,7 @@ def _load(path: Path) -> Mapping[str, Any]:
         state: Mapping[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise JournalError(
-            f"{path}: intact, but not a checkpoint that can be loaded safely ({error}); "
-            "the task saved something other than numbers, text, containers and tensors"
+            f"{path}: intact, but it cannot be loaded without running code ({str(error).splitlines()[0]:.200}); "
+            "the task saved something other than numbers, text, plain containers and tensors"
         ) from error
     return state

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import time
+from hashlib import sha256
 from pathlib import Path
 
 
@@ -37,7 +38,11 @@ class CountingTask:
             raise CountingError(f"steps: expected 0 or more, got {config['steps']}")
 
     def fingerprints(self, config):
-        return {"data": str(len(Path(config["data"]).read_text()))} if config["data"] else {}
+        if not config["data"]:
+            return {}
+        if not Path(config["data"]).exists():
+            raise CountingError(f"data: there is no file {config['data']}")
+        return {"data": sha256(Path(config["data"]).read_bytes()).hexdigest()}
 
     def __call__(self, config, run):
         state = dict(run.resume() or {"step": 0, "value": float(run.seed)})
@@ -61,6 +66,8 @@ class CountingTask:
         return {"value": state["value"]}
 
     def _misbehave(self, config, step):
+        if config["note"] == "user error":
+            raise CountingError(f"note: {config['note']!r} cannot be used")
         if step == config["fail_at"]:
             raise RuntimeError(f"told to fail at step {step}")
         failures = config["runtime"]["failures_file"]

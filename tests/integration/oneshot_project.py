@@ -1,0 +1,112 @@
+"""A folder with an experiment file, the ``oneshot`` command in it, and everything that can go wrong with processes."""
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from orchestration.plan import Plan, plan
+from orchestration.runs import Runs
+
+ROOT = Path(__file__).resolve().parents[2]
+STEPS = 40
+
+FILE = """
+from orchestration.describe import Experiment, Need, Variant
+
+def describe(seconds: float = 0.0):
+    task = "tests.integration.counting_task:task"
+    config = {{"steps": {steps}, "save_every": 4, "runtime.seconds_per_step": seconds}}
+    counts = Experiment("counts", task, config, variants=[Variant("a"), Variant("b", {{"optim.lr": 1}})], seeds=2)
+    yield counts
+    yield Experiment("reading", task, {{"steps": 2}}, variants=counts.variants, seeds=2, needs={{"m": Need(counts)}})
+"""
+
+
+class Project:
+    """The folder, and what can be asked about the runs in it."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
+        self.folder = folder
+        self.file = folder / "file.py"
+        self.file.write_text(FILE.format(steps=STEPS))
+        self.runs = Runs(folder / "runs")
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start ``oneshot`` as a terminal would: leader of a process group of its own."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "orchestration.cli", *arguments],
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, *arguments: str) -> tuple[int, str]:
+        """Run ``oneshot`` to its end; return the exit code and what it printed."""
+        process = self.start(*arguments)
+        out, _ = process.communicate(timeout=120)
+        return process.returncode, out
+
+    def plan(self) -> Plan:
+        """Return the plan of the file."""
+        from orchestration.experiment_file import ExperimentFile
+
+        return plan(ExperimentFile(self.file).descriptions())
+
+    def logged(self) -> int:
+        """Return how many lines of metrics there are."""
+        return sum(path.read_bytes().count(b"\n") for path in self.runs.root.glob("*/metrics.jsonl"))
+
+    def wait_until_logged(self, lines: int, seconds: float = 90) -> None:
+        """Wait until so many more lines of metrics were written."""
+        goal, deadline = self.logged() + lines, time.monotonic() + seconds
+        while self.logged() < goal:
+            if time.monotonic() > deadline:
+                pytest.fail(f"no {lines} lines of metrics within {seconds} s")
+            time.sleep(0.02)
+
+    def live_workers(self) -> list[int]:
+        """Return the pids of workers that hold a claim."""
+        last = [folder.last_attempt() for folder in self.runs.folders()]
+        return [attempt.pid for attempt in last if attempt is not None and attempt.is_live()]
+
+    def wait_until_idle(self, seconds: float = 15) -> None:
+        """Wait until no worker is left."""
+        deadline = time.monotonic() + seconds
+        while self.live_workers():
+            if time.monotonic() > deadline:
+                pytest.fail(f"workers still run after {seconds} s: {self.live_workers()}")
+            time.sleep(0.05)
+
+    def numbers(self) -> dict[tuple[str, str], list[tuple[str, int, float]]]:
+        """Return (experiment, name) -> every metric at every step."""
+        return {
+            (experiment, name): [(point.name, point.step, point.value) for point in folder.metrics()]
+            for experiment, name, folder in self.runs.names()
+        }
+
+    def require_one_worker_at_a_time(self) -> None:
+        """Fail when two attempts at one trial overlapped, or one followed a result."""
+        for folder in self.runs.folders():
+            attempts = folder.attempts()
+            for before, after in itertools.pairwise(attempts):
+                assert before.ended_ms is not None
+                assert before.outcome != "ok"
+                assert before.ended_ms <= after.started_ms or before.outcome == "lost"
+
+
+def interrupt(process: subprocess.Popen[str]) -> tuple[int, float, str]:
+    """Press Ctrl-C: the whole foreground group gets the signal. Return exit code, seconds to the end, and output."""
+    begin = time.monotonic()
+    os.killpg(process.pid, signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    return process.returncode, time.monotonic() - begin, out

@@ -1,0 +1,166 @@
+"""The command line: what is printed, where, and the exit codes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+FILE = """
+from pathlib import Path
+from orchestration.describe import Experiment, Need, Table, Column, Variant
+
+def describe(steps: int = 6, rate: float = 0.5, note: str = "", data: Path | None = None, bad: bool = False):
+    config = {"steps": steps, "optim.lr": rate, "note": note, "data": data or ""}
+    task = "tests.integration.counting_task:task"
+    counts = Experiment("counts", task, config, seeds=2)
+    yield Experiment("reading", task, {"fail_at": 0 if bad else -1}, seeds=[1], needs={"m": Need(counts)})
+    yield Table("t", "Values", "reading", [Column("value", "value")])
+"""
+
+
+@pytest.fixture
+def oneshot(tmp_path):
+    """Return a function that runs the command in a folder of its own."""
+    (tmp_path / "file.py").write_text(FILE)
+
+    def run(*arguments, **variables):
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200", **variables}
+        command = [sys.executable, "-m", "orchestration.cli", *arguments]
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+
+    return run
+
+
+def test_plan_prints_json_and_nothing_else(oneshot):
+    told = oneshot("plan", "file.py", "--json", "--rate", "1")
+    needed, requested = json.loads(told.stdout)
+    assert told.stderr == ""
+    assert list(needed) == [
+        "name",
+        "signature",
+        "task",
+        "config",
+        "seed",
+        "needs",
+        "resources",
+        "state",
+        "requested",
+    ]
+    assert (needed["name"], needed["requested"], needed["state"]) == ("default-seed1", False, "planned")
+    assert needed["config"]["optim"]["lr"] == 1.0
+    assert requested["needs"] == {"m": needed["signature"]}
+    assert requested["requested"]
+
+
+def test_plan_starts_and_creates_nothing(oneshot, tmp_path):
+    assert "2 trials: 2 planned" in oneshot("plan", "file.py").stdout
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name != "__pycache__") == ["file.py"]
+
+
+def test_run_then_status_then_run_again(oneshot):
+    first = oneshot("run", "file.py", "--json")
+    assert first.returncode == 0
+    assert [record["state"] for record in json.loads(first.stdout)] == ["done", "done"]
+    lines = json.loads(oneshot("status", "--json").stdout)
+    assert {(line["experiment"], line["name"], line["state"]) for line in lines} == {
+        ("counts", "default-seed1", "done"),
+        ("reading", "default-seed1", "done"),
+    }
+    assert json.loads(oneshot("status", "file.py", "--json").stdout) == lines[::1]
+    assert "2 done" in oneshot("run", "file.py").stderr
+
+
+def test_a_failed_trial_is_exit_code_1_and_its_log_is_at_hand(oneshot):
+    told = oneshot("run", "file.py", "--bad", "--cpus", "1")
+    assert told.returncode == 1
+    assert "reading/default-seed1: failed: the same failure twice: RuntimeError: told to fail at step 0" in told.stderr
+    assert told.stdout == ""
+    assert "RuntimeError: told to fail at step 0" in oneshot("logs", "reading/default-seed1").stdout
+    assert "counted to 6" in oneshot("logs", "counts/default-seed1", "-f").stdout
+    assert "failed" in oneshot("status", "file.py", "--bad").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["plan", "file.py", "--nonsense"], "no such option or argument: --nonsense; file.py takes: --steps"),
+        (["run", "file.py", "--steps", "many"], "argument --steps: invalid int value: 'many'"),
+        (["plan", "missing.py"], "missing.py: there is no such file"),
+        (["plan"], "FILE is missing"),
+        (["plan", "--steps", "3", "file.py"], "options of FILE come after FILE"),
+        (["plan", "file.py", "--only", "other"], "there is no experiment other; there are: counts, reading"),
+        (["plan", "file.py", "--data", "gone.txt"], "data: there is no file gone.txt"),
+        (["run", "file.py", "--launcher", "cloud"], "--launcher"),
+        (["run", "file.py", "--address", "auto"], "--address: only with --launcher ray"),
+        (["run", "file.py", "--cpus", "0.5"], "asks for 1 cpus and 0 gpus, but this launcher has 0.5 cpus"),
+        (["run", "file.py", "--launcher", "ray", "--cpus", "0"], "asks for 1 cpus"),
+        (["logs", "nothing"], "nothing: no such trial in"),
+        (["status", "--nonsense"], "--nonsense"),
+        (["nonsense"], "nonsense"),
+    ],
+)
+def test_a_wrong_command_line_is_one_message_and_exit_code_2(oneshot, tmp_path, arguments, message):
+    told = oneshot(*arguments)
+    assert told.returncode == 2
+    assert told.stderr.startswith("error: ")
+    assert message in told.stderr
+    assert told.stderr.count("\n") == 1
+    assert told.stdout == ""
+    assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").iterdir())
+
+
+def test_help_shows_the_options_of_the_file_and_the_exit_codes(oneshot):
+    told = oneshot("run", "file.py", "--help")
+    assert told.returncode == 0
+    for option in ("--launcher", "--steps INT", "--data PATH", "--bad, --no-bad"):
+        assert option in told.stdout
+    assert "130 interrupted" in " ".join(oneshot("--help").stdout.split())
+
+
+def test_an_option_of_the_file_must_not_hide_one_of_the_command(oneshot, tmp_path):
+    (tmp_path / "file.py").write_text("def describe(runs: int = 1):\n    return []\n")
+    assert "describe() takes --runs, which `oneshot plan` has already" in oneshot("plan", "file.py").stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("x = 1", "file.py: there is no Experiment and no Table in it"),
+        ("def describe(: pass", "line 1: "),
+        ("import nowhere_at_all", "No module named 'nowhere_at_all'"),
+        ("def describe(n): return []", "parameter 'n': expected an annotation among str, int, float, bool, Path"),
+        ("def describe(): return [1]", "expected experiments and tables, got int 1"),
+        ("from orchestration.describe import *\nExperiment('a/b', 'm:t')", "name 'a/b'"),
+    ],
+)
+def test_a_file_that_describes_nothing_usable_is_told(oneshot, tmp_path, content, message):
+    (tmp_path / "file.py").write_text(content)
+    told = oneshot("plan", "file.py")
+    assert told.returncode == 2
+    assert message in told.stderr
+
+
+def test_module_level_objects_count_and_imported_ones_do_not(oneshot, tmp_path):
+    task = "tests.integration.counting_task:task"
+    (tmp_path / "base.py").write_text(
+        f"from orchestration.describe import Experiment\nbase = Experiment('base', {task!r}, seeds=2)\n"
+    )
+    (tmp_path / "file.py").write_text(
+        "from orchestration.describe import Experiment, Need\nfrom base import base\n"
+        f"several = [Experiment(name, {task!r}, needs={{'m': Need(base)}}) for name in ('one', 'two')]\n"
+    )
+    told = json.loads(oneshot("plan", "file.py", "--json").stdout)
+    assert [record["requested"] for record in told] == [False, True]  # `two` asks for the same trial as `one`
+
+
+def test_an_unwritable_runs_folder_is_named(oneshot, tmp_path):
+    (tmp_path / "runs").write_text("a file where the folder should be")
+    told = oneshot("run", "file.py")
+    assert told.returncode == 74
+    assert told.stderr.startswith(f"error: {tmp_path / 'runs'}: ")
+    assert told.stderr.count("\n") == 1

@@ -1,0 +1,301 @@
+"""The trial folder: what is written whole, appended, claimed and derived."""
+
+import errno
+import json
+import math
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestration.attempt import Attempt, Ending, Held, Outcome, claim_next, now_ms
+from orchestration.claim import STALE_SECONDS, Owner, process_start
+from orchestration.describe import Experiment, Need, Variant, seeds
+from orchestration.durable import LineWriter, create_whole, from_json, read_lines, to_json, write_whole
+from orchestration.errors import JournalError
+from orchestration.journal import Heartbeat, State
+from orchestration.plan import plan
+from orchestration.runs import Runs
+
+TASK = "tests.integration.counting_task:task"
+
+
+@pytest.fixture
+def planned():
+    training = Experiment("training", TASK, variants=[Variant("a"), Variant("b+c")], seeds=seeds(2))
+    return plan([training, Experiment("reading", TASK, seeds=2, needs={"m": Need("training", "a")})])
+
+
+@pytest.fixture
+def runs(tmp_path):
+    return Runs(tmp_path / "runs")
+
+
+@pytest.fixture
+def folder(runs, planned):
+    return runs.create(planned.trials[0])
+
+
+def dead_owner():
+    """Return a process that existed and is gone."""
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    owner = replace(Owner.this_process(), pid=process.pid, pid_start=process_start(process.pid))
+    process.communicate()
+    return owner
+
+
+def claim_as(folder, number, owner, started_ms=None):
+    attempt = folder.path / "attempts" / str(number)
+    attempt.mkdir(parents=True)
+    claim = {"attempt": number, "owner": vars(owner), "started_ms": started_ms or now_ms()}
+    (attempt / "claim.json").write_text(to_json(claim))
+    return Attempt.read(attempt)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(JSON)
+def test_every_plain_value_survives_strict_json(value):
+    text = to_json(value)
+    json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    assert repr(from_json(text)) == repr(value)
+
+
+def test_metrics_come_back_by_step_with_the_last_value_and_the_first_time(folder):
+    writer = LineWriter(folder.metrics_file)
+    for step, time_ms, value in ((2, 10, 0.5), (1, 11, math.inf), (2, 12, math.nan)):
+        writer.append({"step": step, "time_ms": time_ms, "attempt": 1, "metrics": {"loss": value}})
+    first, second = folder.metrics()
+    assert (first.step, first.value) == (1, math.inf)
+    assert (second.step, second.time_ms) == (2, 10)
+    assert math.isnan(second.value)
+
+
+def test_reading_goes_on_where_it_ended(folder):
+    writer = LineWriter(folder.metrics_file)
+    writer.append({"step": 1, "time_ms": 1, "attempt": 1, "metrics": {"a": 1}})
+    points, offset = folder.metrics_from(0)
+    writer.append({"step": 2, "time_ms": 1, "attempt": 1, "metrics": {"a": 2}})
+    assert [point.step for point in points] == [1]
+    assert [point.step for point in folder.metrics_from(offset)[0]] == [2]
+
+
+@given(cut=st.integers(1, 60))
+def test_a_torn_line_is_skipped_and_the_next_one_starts_fresh(cut, tmp_path_factory):
+    path = tmp_path_factory.mktemp("torn") / "metrics.jsonl"
+    writer = LineWriter(path)
+    for step in range(3):
+        writer.append({"step": step, "metrics": {"a": 1.0}})
+    writer.close()
+    content = path.read_bytes()
+    path.write_bytes(content[:-cut])
+    LineWriter(path).append({"step": 9, "metrics": {}})
+    read = [record["step"] for record in read_lines(path)[0]]
+    assert read[-1] == 9
+    assert read[:-1] == list(range(len(read) - 1))
+    assert len(read) - 1 >= content[:-cut].count(b"\n")
+
+
+def test_a_line_that_is_being_written_is_not_passed_over(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(b'{"a": 1}\n{"a"')
+    records, offset = read_lines(path)
+    with path.open("ab") as file:
+        file.write(b": 2}\n")
+    assert (records, read_lines(path, offset)[0]) == ([{"a": 1}], [{"a": 2}])
+
+
+def test_a_full_disk_leaves_the_lines_before_and_names_the_place(tmp_path, monkeypatch):
+    path = tmp_path / "metrics.jsonl"
+    writer = LineWriter(path)
+    writer.append({"step": 1})
+    whole, write = path.read_bytes(), os.write
+    answers = iter([5])
+
+    def full(descriptor, data):
+        for count in answers:
+            return write(descriptor, data[:count])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        with pytest.raises(JournalError, match=r"metrics\.jsonl: No space left on device; free space"):
+            writer.append({"step": 2})
+    assert path.read_bytes() == whole
+    writer.append({"step": 2})
+    assert [record["step"] for record in read_lines(path)[0]] == [1, 2]
+
+
+def test_a_whole_file_is_old_or_new_and_leaves_nothing_behind(tmp_path):
+    path = tmp_path / "file"
+    write_whole(path, "old")
+
+    def break_off(file):
+        file.write(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(JournalError, match="No space left on device"):
+        write_whole(path, break_off)
+    assert [one.name for one in tmp_path.iterdir()] == ["file"]
+    assert path.read_text() == "old"
+
+
+def test_a_file_is_created_once(tmp_path):
+    assert create_whole(tmp_path / "result.json", "first")
+    assert not create_whole(tmp_path / "result.json", "second")
+    assert (tmp_path / "result.json").read_text() == "first"
+
+
+def test_the_same_trial_may_be_created_twice_and_another_may_not(runs, planned):
+    trial = planned.trials[0]
+    folder = runs.create(trial)
+    runs.create(replace(trial, name="other", tags={"a": "b"}, config={**trial.config, "runtime": {"kill_at": 3}}))
+    assert folder.trial == trial
+    with pytest.raises(JournalError, match=r"trial\.json: it describes another trial than training/a-seed0"):
+        runs.create(replace(trial, config={**trial.config, "steps": 3}))
+
+
+def test_neutral_settings_and_resources_follow_the_last_request(runs, planned, folder):
+    trial = planned.trials[0]
+    moved = replace(trial, config={**trial.config, "runtime": {**trial.config["runtime"], "kill_at": 7}})
+    runs.ask(moved, ["/some/where"])
+    assert folder.trial_to_run().config == moved.config
+    assert folder.trial.config == trial.config
+    assert folder.request().import_paths == ["/some/where"]
+
+
+def test_links_by_name_are_replaced_and_long_names_shortened(runs, planned):
+    for trial in planned.trials[:2]:
+        runs.create(trial)
+    entry = planned.entries[0]
+    runs.link(entry)
+    runs.link(replace(entry, signature=planned.trials[1].signature))
+    (named,) = runs.names()
+    assert named[:2] == ("training", "a-seed0")
+    assert named[2].signature == planned.trials[1].signature
+    runs.link(replace(entry, name="x" * 300 + "/y"))
+    assert len(runs.names()) == 2
+
+
+def test_a_trial_is_found_by_name_signature_or_path(runs, planned, folder):
+    runs.link(planned.entries[0])
+    for text in ("a-seed0", "training/a-seed0", folder.signature[:6], str(folder.path)):
+        assert [found.signature for found in runs.find(text)] == [folder.signature]
+    assert runs.find("nothing") == []
+
+
+def test_a_claim_is_refused_while_its_owner_lives(folder):
+    claim = folder.claim()
+    assert claim.number == 1
+    refused = folder.claim()
+    assert isinstance(refused, Held)
+    assert refused.by.pid == os.getpid()
+    claim.close(Ending(Outcome.PREEMPTED, now_ms()))
+    assert folder.claim().number == 2
+
+
+def test_a_dead_owner_is_overtaken_and_its_attempt_recorded_as_lost(folder):
+    claim_as(folder, 1, dead_owner())
+    assert folder.claim().number == 2
+    assert [attempt.outcome for attempt in folder.attempts()] == [Outcome.LOST, None]
+
+
+def test_another_process_with_the_same_pid_is_not_the_owner(folder):
+    claim_as(folder, 1, replace(Owner.this_process(), pid_start="another boot:1"))
+    assert folder.claim().number == 2
+
+
+def test_an_owner_on_another_host_lives_as_long_as_its_heart_beats(folder):
+    elsewhere = replace(Owner.this_process(), host="elsewhere")
+    claim_as(folder, 1, elsewhere)
+    folder.beat(Heartbeat(time=time.time(), attempt=1, host="elsewhere", pid=1))
+    assert isinstance(folder.claim(), Held)
+    old = time.time() - STALE_SECONDS - 1
+    folder.beat(Heartbeat(time=old, attempt=1, host="elsewhere", pid=1))
+    os.utime(folder.path / "heartbeat", (old, old))
+    assert folder.claim().number == 2
+
+
+def _race(attempts, barrier, winners):
+    barrier.wait()
+    claim = claim_next(attempts)
+    if not isinstance(claim, Held):
+        winners.put(claim.number)
+        barrier.wait()  # hold the claim until everybody has tried
+    else:
+        barrier.wait()
+
+
+def test_of_racing_processes_exactly_one_overtakes_a_stale_claim(folder):
+    context = multiprocessing.get_context("fork")
+    for round_number in range(5):
+        claim_as(folder, 2 * round_number + 1, dead_owner())
+        barrier, winners = context.Barrier(6), context.Queue()
+        racers = [context.Process(target=_race, args=(folder.path / "attempts", barrier, winners)) for _ in range(6)]
+        for racer in racers:
+            racer.start()
+        for racer in racers:
+            racer.join()
+        assert winners.get(timeout=1) == 2 * round_number + 2
+        assert winners.empty()
+
+
+def test_the_first_outcome_stands(folder):
+    claim = folder.claim()
+    assert claim.close(Ending(Outcome.OK, 1))
+    assert not claim.close(Ending(Outcome.LOST, 2))
+    assert folder.attempts()[0].outcome is Outcome.OK
+
+
+def test_states_follow_from_the_folder(runs, planned, folder):
+    trial = planned.trials[0]
+    assert folder.state() is State.PLANNED
+    runs.ask(trial, [])
+    assert folder.state() is State.QUEUED
+    claim = folder.claim()
+    assert folder.state() is State.RUNNING
+    claim.close(Ending(Outcome.PREEMPTED, now_ms()))
+    assert folder.state() is State.QUEUED
+    runs.withdraw(trial)
+    assert folder.state() is State.CANCELLED
+    claim = folder.claim()
+    claim.close(Ending(Outcome.FAILED, now_ms(), "boom"))
+    assert folder.state() is State.FAILED
+    runs.ask(trial, [])
+    assert folder.state() is State.QUEUED
+    folder.finish({"value": math.nan}, 2)
+    assert folder.state() is State.DONE
+    assert math.isnan(folder.result().metrics["value"])
+
+
+def test_a_trial_whose_worker_vanished_is_lost(folder):
+    claim_as(folder, 1, dead_owner())
+    assert folder.state() is State.LOST
+
+
+def test_what_needs_a_failed_trial_is_blocked(runs, planned):
+    needed = next(trial for trial in planned.trials if trial.name == "a-seed0")
+    runs.create(needed).claim().close(Ending(Outcome.FAILED, now_ms()))
+    states = {
+        (t.experiment, t.name): s for t, s in zip(planned.trials, runs.states(planned.trials).values(), strict=True)
+    }
+    assert states["reading", "default-seed0"] is State.BLOCKED
+    assert states["reading", "default-seed1"] is State.PLANNED
+    assert runs.states_of(runs.folders()) == {needed.signature: State.FAILED}
+
+
+def test_a_changed_file_is_named(folder):
+    (folder.path / "result.json").write_text("{")
+    with pytest.raises(JournalError, match=r"result\.json: not valid JSON"):
+        folder.result()

@@ -1,0 +1,56 @@
+"""Budgets: which ends of an attempt are followed by another one."""
+
+from pathlib import Path
+
+import pytest
+
+from orchestration.attempt import Attempt, Ending, Outcome
+from orchestration.claim import Owner
+from orchestration.retry import BUDGETS, LONGEST_PAUSE_SECONDS, judge
+
+
+def attempts(*endings):
+    owner = Owner.this_process()
+    return [
+        Attempt(i, Path("attempts") / str(i), owner, 0, Ending(outcome, 0, "why", error))
+        for i, (outcome, error) in enumerate(endings, start=1)
+    ]
+
+
+@pytest.mark.parametrize("outcome", [Outcome.PREEMPTED, Outcome.TIMEOUT, Outcome.NODE_FAIL, Outcome.LOST])
+def test_infrastructure_is_forgiven_twenty_times(outcome):
+    assert judge(attempts(*[(outcome, "")] * 20)).pause_seconds == LONGEST_PAUSE_SECONDS
+    assert judge(attempts(*[(outcome, "")] * 21)).pause_seconds is None
+
+
+def test_the_pause_grows():
+    pauses = [judge(attempts(*[(Outcome.LOST, "")] * count)).pause_seconds for count in (1, 2, 3)]
+    assert pauses == [0.25, 0.5, 1.0]
+
+
+def test_a_failure_is_tried_once_more():
+    assert judge(attempts((Outcome.FAILED, "a"))).pause_seconds is not None
+    assert judge(attempts((Outcome.FAILED, "a"), (Outcome.FAILED, "b"))).pause_seconds is None
+
+
+def test_the_same_traceback_twice_ends_it_whatever_the_budget(monkeypatch):
+    monkeypatch.setitem(BUDGETS, Outcome.FAILED, ("code", 9))
+    assert judge(attempts((Outcome.FAILED, "a"), (Outcome.FAILED, "b"))).pause_seconds is not None
+    verdict = judge(attempts((Outcome.FAILED, "a"), (Outcome.LOST, ""), (Outcome.FAILED, "a")))
+    assert (verdict.pause_seconds, verdict.reason) == (None, "the same failure twice: why")
+
+
+def test_infrastructure_does_not_use_up_the_budget_of_the_code():
+    assert judge(attempts((Outcome.FAILED, "a"), (Outcome.LOST, ""), (Outcome.PREEMPTED, ""))).pause_seconds is not None
+
+
+@pytest.mark.parametrize("outcome", [Outcome.CANCELLED, Outcome.PRUNED])
+def test_what_somebody_decided_is_not_undone(outcome):
+    assert judge(attempts((outcome, ""))).pause_seconds is None
+
+
+def test_a_configuration_error_is_never_tried_again():
+    (attempt,) = attempts((Outcome.FAILED, ""))
+    ending = Ending(Outcome.FAILED, 0, "steps: wrong", can_retry=False)
+    verdict = judge([Attempt(1, attempt.folder, attempt.owner, 0, ending)])
+    assert (verdict.pause_seconds, verdict.reason) == (None, "steps: wrong")

@@ -1,0 +1,93 @@
+"""The signature depends on everything that can change a result, and on nothing else."""
+
+import math
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestration.describe import Experiment, Need, Resources, Variant
+from orchestration.plan import plan
+from orchestration.signature import canonical_json, flatten, nest, with_values
+
+TASK = "tests.integration.counting_task:task"
+
+VALUES = st.fixed_dictionaries(
+    {},
+    optional={
+        "steps": st.integers(0, 1000),
+        "optim.lr": st.floats(allow_nan=False),
+        "factor": st.integers(-5, 5).map(float),
+        "note": st.text(max_size=5),
+        "milestones": st.lists(st.integers(0, 9), max_size=3),
+        "scales": st.lists(st.floats(0.1, 2), max_size=3),
+        "optim.nesterov": st.booleans(),
+    },
+)
+
+
+def signature(config, task=TASK, **fields):
+    return plan([Experiment("e", task, config=config, **fields)]).trials[-1].signature
+
+
+@given(VALUES, st.randoms(use_true_random=False))
+def test_order_of_keys_and_kind_of_sequence_do_not_matter(values, random):
+    shuffled = list(values.items())
+    random.shuffle(shuffled)
+    as_tuples = {key: tuple(value) if isinstance(value, list) else value for key, value in shuffled}
+    assert signature(values) == signature(as_tuples) == signature(nest(values))
+
+
+@given(st.integers(-(10**6), 10**6))
+def test_a_whole_number_for_a_float_is_that_float(number):
+    assert signature({"optim.lr": number}) == signature({"optim.lr": float(number)})
+    assert signature({"scales": [number, 0.5]}) == signature({"scales": [float(number), 0.5]})
+
+
+@given(VALUES, VALUES)
+def test_a_changed_value_changes_the_signature(one, other):
+    def meaning(values):
+        return canonical_json(plan([Experiment("e", TASK, config=values)]).trials[0].config)
+
+    assert (signature(one) == signature(other)) == (meaning(one) == meaning(other))
+
+
+def test_a_default_written_out_is_the_same_trial():
+    assert signature({}) == signature({"steps": 20, "scales": [0.5, 1]})
+
+
+def test_infinities_are_values_like_others():
+    assert len({signature({"factor": value}) for value in (math.inf, -math.inf, 0.0)}) == 3
+
+
+def test_neutral_keys_names_resources_and_tags_do_not_matter():
+    plain = signature({})
+    assert plain == signature({"runtime.seconds_per_step": 3.0})
+    assert plain == signature({}, resources=Resources(cpus=8), tags={"a": "b"}, variants=[Variant("other")])
+
+
+def test_seed_task_version_needs_and_files_matter(tmp_path, monkeypatch):
+    from tests.integration.counting_task import task
+
+    data = tmp_path / "data.txt"
+    data.write_text("one")
+    found = {signature({}), signature({}, seeds=[1]), signature({}, needs={"x": Need(Experiment("n", TASK))})}
+    found.add(signature({"data": str(data)}))
+    data.write_text("three")
+    found.add(signature({"data": str(data)}))
+    monkeypatch.setattr(type(task), "code_version", "2")
+    found.add(signature({}))
+    assert len(found) == 6
+
+
+def test_the_group_is_the_same_for_all_seeds_and_for_nothing_else():
+    trials = plan([Experiment("e", TASK, variants=[Variant("a"), Variant("b", {"steps": 1})], seeds=3)]).trials
+    assert len({trial.group for trial in trials}) == 2
+    assert not {trial.group for trial in trials} & {trial.signature for trial in trials}
+
+
+@given(VALUES)
+def test_nesting_and_flattening_are_inverse(values):
+    assert flatten(nest(values)) == values
+    base = nest({"steps": 0, "optim.lr": 0.0, "optim.nesterov": False, "note": "n"})
+    assert flatten(with_values(base, values)) == {**flatten(base), **values}
+    assert base["optim"]["lr"] == 0.0
