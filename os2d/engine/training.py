@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -27,9 +28,11 @@ from os2d.engine.evaluation import (
 )
 from os2d.engine.evaluation_task import evaluate_task
 from os2d.engine.final_report import PICTURED_IMAGES, report
+from os2d.engine.hard_patch import HardPatches, MinedPatch
 from os2d.engine.initial_weights import iteration_checkpoint_name, load_start_weights
 from os2d.engine.meters import Meters
 from os2d.engine.metric_names import running
+from os2d.engine.mining import mine_hard_patches
 from os2d.engine.objective import Os2dObjective
 from os2d.engine.optimisation import build_annealing, build_optimizer, current_lr, set_lr, trainable_parameters
 from os2d.engine.training_state import dump_of_failed_step, load_optimizer, on_cpu
@@ -61,7 +64,9 @@ def train_task(config: CfgNode, run: Run) -> dict[str, float]:
             training.evaluate()
         if training.is_finished:
             return training.final_metrics
-        for batch in training.batches_until_evaluation():
+        if training.mining_is_due:
+            training.mine()
+        for batch in training.batches_until_next_event():
             training.step(batch)
 
 
@@ -89,6 +94,8 @@ class Training:
         self.meters = Meters()
         self.iteration = 0
         self.evaluated_at = -1
+        self.mined_at = -1
+        self.hard_patches: HardPatches = OrderedDict()
         self.last_metrics: dict[str, float] = {}
         self.skipped_in_a_row = 0
         self.skipped_steps = 0
@@ -116,12 +123,26 @@ class Training:
         """The metrics of the last evaluation and the best ones."""
         return {**self.last_metrics, **(self.best.metrics() if self.best else {})}
 
-    def batches_until_evaluation(self) -> Iterator[TrainBatch]:
-        """Yield the batches of the steps up to the next evaluation, on the device."""
-        interval = self.config.eval.iter
-        stop = min(self.max_iter, (self.iteration // interval + 1) * interval)
+    @property
+    def mining_is_due(self) -> bool:
+        """Whether hard patches are to be mined before the next step."""
+        mining = self.config.train.mining
+        return (
+            mining.do_mining and self.iteration % mining.mine_hard_patches_iter == 0 and self.mined_at != self.iteration
+        )
+
+    def batches_until_next_event(self) -> Iterator[TrainBatch]:
+        """Yield the batches of the steps up to the next evaluation or mining, on the device."""
+        mining = self.config.train.mining
+        intervals = [self.config.eval.iter] + [mining.mine_hard_patches_iter] * mining.do_mining
         loader = build_train_loader(
-            self.dataset, self.config, self.model.box_coder, seed=self.run.seed, start=self.iteration, stop=stop
+            self.dataset,
+            self.config,
+            self.model.box_coder,
+            seed=self.run.seed,
+            start=self.iteration,
+            stop=min(self.max_iter, *((self.iteration // interval + 1) * interval for interval in intervals)),
+            hard_patches=self.hard_patches,
         )
         batches = iter(loader)
         while True:
@@ -152,6 +173,16 @@ class Training:
             self.run.interrupt()
         if time.monotonic() - self._saved_at > self.config.runtime.checkpoint_seconds:
             self._save()
+
+    def mine(self) -> None:
+        """Look for the hardest patches of the training images; an interruption meanwhile repeats no more than this."""
+        self._save()
+        self.hard_patches = mine_hard_patches(
+            self.model, self.dataset, self.config, self.run, seed=self.run.seed, iteration=self.iteration
+        )
+        logger.info("mined %d hard patches", sum(map(len, self.hard_patches.values())))
+        self.mined_at = self.iteration
+        self._save()
 
     def evaluate(self) -> None:
         """Evaluate, log, keep the best network, anneal; an interruption meanwhile repeats no more than this."""
@@ -246,6 +277,8 @@ class Training:
             "best": self.best.state_dict() if self.best else None,
             "meters": self.meters.state_dict(),
             "last_metrics": self.last_metrics,
+            "mined_at": self.mined_at,
+            "hard_patches": {i: [p.as_plain() for p in patches] for i, patches in self.hard_patches.items()},
             "skipped": [self.skipped_in_a_row, self.skipped_steps],
         }
 
@@ -259,5 +292,9 @@ class Training:
         self.meters.load_state_dict(state["meters"])
         self.iteration, self.evaluated_at = state["iteration"], state["evaluated_at"]
         self.last_metrics = dict(state["last_metrics"])
+        self.mined_at = state["mined_at"]
+        self.hard_patches = OrderedDict(
+            (i, [MinedPatch.from_plain(values) for values in patches]) for i, patches in state["hard_patches"].items()
+        )
         self.skipped_in_a_row, self.skipped_steps = state["skipped"]
         logger.info("going on after step %d of %d", self.iteration, self.max_iter)

@@ -5,13 +5,9 @@ import pytest
 import torch
 from golden_cases import Case, Golden
 from os2d_inputs import fill_os2d
-from yacs.config import CfgNode
+from tiny_dataset import TINY_DATASET, config_of, evaluated_dataset
 
-from os2d.config import default_config
 from os2d.console import ConsoleRun
-from os2d.data.annotation import read_annotation
-from os2d.data.catalog import find_dataset
-from os2d.data.dataset import DatasetOneShotDetection, frame_of
 from os2d.data.eval_loader import build_eval_loader, load_class_images
 from os2d.engine.detection import make_class_heads, match_in_chunks
 from os2d.engine.evaluation import Evaluation, EvaluationSet, evaluate_model
@@ -19,37 +15,14 @@ from os2d.modeling.model import build_os2d
 from os2d.structures.boxes import BoxList
 from os2d.structures.sizes import Size
 
-DATASET = "os2d/tiny_dataset"
 VARIANTS = ("plain", "horflip", "rotation90", "across_classes_threshold", "v1_horflip_rotation90")
-
-
-def config_of(case: Case) -> CfgNode:
-    config = default_config()
-    config.is_cuda = False
-    config.runtime.num_workers = 0
-    config.merge_from_list([part for key, value in case.meta["config"].items() for part in (key, value)])
-    return config
-
-
-def tiny_dataset(data_root: Path, case: Case) -> DatasetOneShotDetection:
-    """The subset the case names, with the nominal image size of the case in place of grozi's."""
-    source = find_dataset(f"grozi-{case.meta.get('dataset', 'train').split()[-1]}", data_root)
-    annotation = read_annotation(source)
-    return DatasetOneShotDetection(
-        source.name,
-        frame_of(annotation.rows),
-        source.images,
-        source.class_images,
-        case.meta["image_size"],
-        image_files=annotation.file_of_image,
-    )
 
 
 def evaluate(case: Case, data_root: Path) -> Evaluation:
     config = config_of(case)
     model = build_os2d(config)
     fill_os2d(model)
-    dataset = tiny_dataset(data_root, case)
+    dataset = evaluated_dataset(data_root, case)
     with ConsoleRun(None, seed=0) as run:
         results = evaluate_model(model, [EvaluationSet(dataset, case.meta["eval_scale"])], config, run)
     return results[dataset.name]
@@ -70,11 +43,11 @@ def unmatched(found: BoxList, boxes: np.ndarray, labels: np.ndarray, scores: np.
 
 @pytest.mark.parametrize(
     "variant",
-    [pytest.param(v, marks=pytest.mark.reads(f"os2d/evaluate_{v}.npz", DATASET)) for v in VARIANTS],
+    [pytest.param(v, marks=pytest.mark.reads(f"os2d/evaluate_{v}.npz", TINY_DATASET)) for v in VARIANTS],
 )
 def test_evaluation(variant: str, golden: Golden) -> None:
     case = golden(f"os2d/evaluate_{variant}.npz")
-    result = evaluate(case, golden.path(DATASET))
+    result = evaluate(case, golden.path(TINY_DATASET))
 
     assert result.image_ids == case["image_ids"].tolist()
     names = ("boxes_xyxy", "labels", "scores")
@@ -96,11 +69,11 @@ def test_evaluation(variant: str, golden: Golden) -> None:
         np.testing.assert_allclose(result.metrics[name], case[f"metric/{name}"], **tolerance, err_msg=name)
 
 
-@pytest.mark.reads("os2d/evaluate_plain.npz", DATASET)
+@pytest.mark.reads("os2d/evaluate_plain.npz", TINY_DATASET)
 def test_inputs_and_raw_scores(golden: Golden) -> None:
     case = golden("os2d/evaluate_plain.npz")
     config = config_of(case)
-    dataset = tiny_dataset(golden.path(DATASET), case)
+    dataset = evaluated_dataset(golden.path(TINY_DATASET), case)
     debug = {name.removeprefix("debug/"): values for name, values in case.items() if name.startswith("debug/")}
 
     views = [(class_id, images[0]) for class_id, images in load_class_images(dataset, config)]

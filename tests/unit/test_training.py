@@ -1,6 +1,5 @@
 import json
 import math
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -149,20 +148,47 @@ def test_training_changes_the_network_and_reports(finished: tuple[Path, dict[str
     assert not any("time" in name for name in metrics)
 
 
+def kill_training(config: CfgNode, folder: Path, kill_at: int) -> subprocess.CompletedProcess[str]:
+    """Train in ``folder / "run"`` in a process of its own that is killed after a step."""
+    (folder / "config.yml").write_text(config.dump())
+    arguments = [sys.executable, "-c", KILLED_TRAINING, folder / "config.yml", folder / "run", str(kill_at)]
+    return subprocess.run(arguments, check=False, capture_output=True, text=True)
+
+
 @pytest.mark.parametrize("kill_at", [4, 13])
 def test_killed_and_resumed_equals_uninterrupted(
     kill_at: int, tmp_path: Path, make_config: MakeConfig, finished: tuple[Path, dict[str, float]]
 ) -> None:
     config = make_config(runtime__checkpoint_seconds=1e-6)
-    (tmp_path / "config.yml").write_text(config.dump())
-    arguments = [sys.executable, "-c", KILLED_TRAINING, tmp_path / "config.yml", tmp_path / "run", str(kill_at)]
-    killed = subprocess.run(arguments, check=False, capture_output=True, text=True, env={**os.environ})
+    killed = kill_training(config, tmp_path, kill_at)
     assert killed.returncode == -9, killed.stderr
 
     metrics = train(config, ConsoleRun(tmp_path / "run", seed=3))
 
     assert_equal_networks(tmp_path / "run", finished[0])
     assert metrics == finished[1]
+
+
+def test_mined_patches_survive_a_kill(tmp_path: Path, make_config: MakeConfig) -> None:
+    config = make_config(
+        runtime__checkpoint_seconds=1e-6,
+        train__mining__do_mining=True,
+        train__mining__mine_hard_patches_iter=6,
+        train__mining__num_hard_patches_per_image=2,
+        train__mining__num_random_negative_classes=2,
+        train__optim__max_iter=8,
+        eval__iter=8,
+    )
+    whole = train(config, ConsoleRun(tmp_path / "whole", seed=3))
+    assert kill_training(config, tmp_path, kill_at=7).returncode == -9
+    assert train(config, ConsoleRun(tmp_path / "run", seed=3)) == whole
+    states = [ConsoleRun(tmp_path / name, seed=3).resume() for name in ("whole", "run")]
+    mined = [
+        [(i, p["role"], p["crop_position_xyxy"].tolist()) for i, patches in s["hard_patches"].items() for p in patches]
+        for s in states
+        if s is not None
+    ]
+    assert mined[0] and mined[0] == mined[1]
 
 
 class StoppedInEvaluation(ConsoleRun):
@@ -245,7 +271,7 @@ def test_steps_without_a_finite_gradient_are_skipped_and_then_given_up(tmp_path:
         with torch.no_grad():
             weight[0, 0, 0, 0] = math.nan
         before = {name: tensor.nan_to_num() for name, tensor in training.model.state_dict().items()}
-        batches = training.batches_until_evaluation()
+        batches = training.batches_until_next_event()
         for _ in range(LARGEST_SKIPPED_ROW - 1):
             training.step(next(batches))
         after = training.model.state_dict()
@@ -270,13 +296,13 @@ def test_a_lower_learning_rate_goes_on_from_the_best_network(tmp_path: Path, mak
         training = Training(config, run)
         training.evaluate()
         first = {name: tensor.clone() for name, tensor in training.model.state_dict().items()}
-        for batch in training.batches_until_evaluation():
+        for batch in training.batches_until_next_event():
             training.step(batch)
         assert training.best is not None
         training.best.value = math.inf
         training.evaluate()
         assert all(torch.equal(tensor, first[name]) for name, tensor in training.model.state_dict().items())
-        for batch in training.batches_until_evaluation():
+        for batch in training.batches_until_next_event():
             training.step(batch)
         training.evaluate()
     assert logged(tmp_path)[4]["lr_running"] == pytest.approx(1e-4)
@@ -292,7 +318,7 @@ def test_frozen_parts_stay_as_they_are(tmp_path: Path, make_config: MakeConfig) 
     with ConsoleRun(tmp_path, seed=3) as run:
         training = Training(config, run)
         before = {name: tensor.clone() for name, tensor in training.model.state_dict().items()}
-        for batch in training.batches_until_evaluation():
+        for batch in training.batches_until_next_event():
             training.step(batch)
         changed = {n for n, tensor in training.model.state_dict().items() if not torch.equal(tensor, before[n])}
     assert changed
