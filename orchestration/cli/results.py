@@ -1,0 +1,172 @@
+"""Commands that read results: ``table``, ``report``, ``sync``, ``dashboard`` and ``doctor``."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from orchestration.cli.options import (
+    RUNS,
+    TAKES_FILE_OPTIONS,
+    FileArgument,
+    HelpOption,
+    JsonOption,
+    OnlyOption,
+    RunsOption,
+    TrackingOption,
+    app,
+    read_plan,
+)
+from orchestration.durable import write_whole
+from orchestration.errors import DescriptionError, ExitCode
+
+
+class SourceName(StrEnum):
+    """Where a table reads."""
+
+    MLFLOW = "mlflow"
+    RUNS = "runs"
+
+
+class FormatName(StrEnum):
+    """How a table is written."""
+
+    TERMINAL = "terminal"
+    MARKDOWN = "markdown"
+    LATEX = "latex"
+    CSV = "csv"
+    HTML = "html"
+
+
+@app.command(context_settings=TAKES_FILE_OPTIONS, add_help_option=False)
+def table(
+    context: typer.Context,
+    file: FileArgument = None,
+    runs: RunsOption = RUNS,
+    only: OnlyOption = None,
+    source: Annotated[
+        SourceName, typer.Option("--from", help="read MLflow (brought up to date first) or the trial folders")
+    ] = SourceName.MLFLOW,
+    form: Annotated[FormatName, typer.Option("--format", help="how to write it")] = FormatName.TERMINAL,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="write to this file instead")] = None,
+    tracking_uri: TrackingOption = None,
+    as_json: JsonOption = False,
+    show_help: HelpOption = False,
+) -> None:
+    """Print the tables of FILE: mean and standard deviation over seeds, and why a cell is empty."""
+    from orchestration.results import table_results
+    from orchestration.table_formats import render, to_terminal
+
+    _, planned = read_plan(context, file, only, show_help)
+    if not planned.tables:
+        raise DescriptionError(f"{file}: describes no table; add a Table to the file")
+    results = table_results(planned, runs, tracking_uri, from_folders=source is SourceName.RUNS)
+    if as_json:
+        text = json.dumps([cell for result in results for cell in result.as_json()], indent=1, ensure_ascii=False)
+    elif form is FormatName.TERMINAL:
+        screen = io.StringIO()
+        console = Console(file=screen) if output else Console()
+        for result in results:
+            console.print(to_terminal(result))
+        if output is None:
+            return
+        text = screen.getvalue().rstrip()
+    else:
+        text = "\n".join(render(result, form.value) for result in results).rstrip()
+    if output is None:
+        print(text)
+    else:
+        write_whole(output, text + "\n")
+
+
+@app.command(context_settings=TAKES_FILE_OPTIONS, add_help_option=False)
+def report(
+    context: typer.Context,
+    file: FileArgument = None,
+    runs: RunsOption = RUNS,
+    only: OnlyOption = None,
+    as_json: JsonOption = False,
+    show_help: HelpOption = False,
+) -> None:
+    """Write one HTML page per experiment of FILE: tables, learning curves, pictures, configurations, provenance."""
+    from orchestration.results import write_reports
+
+    _, planned = read_plan(context, file, only, show_help)
+    paths = write_reports(planned, runs)
+    print(json.dumps([str(path) for path in paths]) if as_json else "\n".join(map(str, paths)))
+
+
+@app.command()
+def sync(
+    runs: RunsOption = RUNS,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="go on until interrupted")] = False,
+    tracking_uri: TrackingOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring MLflow up to date with the trial folders; safe to repeat, also after MLflow was away."""
+    from dataclasses import asdict
+
+    from orchestration import tracking
+
+    if follow:
+        tracking.follow(runs, tracking_uri=tracking_uri)
+        return
+    done = tracking.sync(runs, tracking_uri=tracking_uri)
+    if as_json:
+        print(json.dumps(asdict(done), indent=1))
+    else:
+        print(f"{done.tracking_uri}: {done.trials} trials, {done.created} new runs, {done.points} new values")
+    for problem in done.problems:
+        print(f"error: {problem}", file=sys.stderr)
+    raise typer.Exit(ExitCode.FAILED if done.problems else ExitCode.DONE)
+
+
+@app.command()
+def dashboard(
+    experiment: Annotated[str | None, typer.Argument(help="show this experiment")] = None,
+    runs: RunsOption = RUNS,
+    host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="port to listen on")] = 5000,
+    tracking_uri: TrackingOption = None,
+) -> None:
+    """Open MLflow's pages on the runs: starts the server and prints the address; Ctrl-C ends it."""
+    from orchestration.dashboard import dashboard_command, exec_dashboard
+
+    command = dashboard_command(runs, experiment, tracking_uri, host, port)
+    print(command.url, flush=True)
+    if command.argv:
+        exec_dashboard(command)
+
+
+@app.command()
+def doctor(
+    runs: RunsOption = RUNS,
+    data: Annotated[
+        Path | None, typer.Option("--data", envvar="ONESHOT_DATA", help="the folder of the data sets")
+    ] = None,
+    tracking_uri: TrackingOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell whether this machine can run experiments, and what to do where it cannot. Exit code 1 on an error."""
+    from orchestration.doctor import run_doctor, worst_status
+
+    checks = run_doctor(runs, data, tracking_uri)
+    if as_json:
+        print(json.dumps([check.as_json() for check in checks], indent=1))
+    else:
+        colours = {"ok": "green", "warning": "yellow", "error": "red"}
+        console = Console()
+        for check in checks:
+            mark = f"[{colours[check.status]}]{check.status:8}[/]"
+            console.print(f"{mark}{check.name:15} {escape(check.detail)}", highlight=False, soft_wrap=True)
+            if check.advice:
+                console.print(f"{'':8}{'':15} -> {escape(check.advice)}", highlight=False, soft_wrap=True)
+    raise typer.Exit(ExitCode.FAILED if worst_status(checks) == "error" else ExitCode.DONE)

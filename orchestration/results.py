@@ -1,0 +1,103 @@
+"""What is shown when trials have ended: tables, the report, a picture, and where to look further."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+
+from orchestration.plan import Plan
+from orchestration.report import write_report
+from orchestration.runs import Runs
+from orchestration.store_location import StoreError, StoreLocation
+from orchestration.table_formats import to_terminal
+from orchestration.table_result import TableResult
+from orchestration.table_sources import FolderSource, MlflowSource
+from orchestration.tables import build_table
+from orchestration.tracking import Follower, sync
+
+
+@contextmanager
+def following(plan: Plan, runs_root: Path, tracking_uri: str | None, notes: Console) -> Iterator[Callable[[], None]]:
+    """Keep MLflow up to date while trials run; yields what to call every now and then, which never waits.
+
+    A store that cannot be used from the start is an error before anything runs.
+
+    Raises:
+        StoreError: the tracking store cannot be used.
+    """
+    StoreLocation.resolve(runs_root, tracking_uri).require_usable()
+    follower = Follower(runs_root, _experiments(plan), tracking_uri)
+    try:
+        yield follower.tick
+    finally:
+        _note(notes, "writing to MLflow")
+        follower.close()
+
+
+def table_results(plan: Plan, runs_root: Path, tracking_uri: str | None, *, from_folders: bool) -> list[TableResult]:
+    """Return every table of a plan, read from MLflow after a sync or from the trial folders.
+
+    Raises:
+        StoreError: the tracking store cannot be used.
+    """
+    if from_folders:
+        return [build_table(table, plan, FolderSource(runs_root)) for table in plan.tables]
+    sync(runs_root, _experiments(plan), tracking_uri)
+    source = MlflowSource(runs_root, tracking_uri)
+    return [build_table(table, plan, source) for table in plan.tables]
+
+
+def write_reports(plan: Plan, runs_root: Path) -> list[Path]:
+    """Write the page of every requested experiment and return the paths."""
+    return [write_report(runs_root, plan, experiment) for experiment in _requested_experiments(plan)]
+
+
+def show_results(plan: Plan, runs_root: Path, tracking_uri: str | None, output: Console, notes: Console) -> None:
+    """Print the tables of a plan to ``output``, and to ``notes`` the paths of report and pictures and the dashboard.
+
+    An unreachable store is told and the folders are read instead: both give the same tables.
+    """
+    try:
+        tables = table_results(plan, runs_root, tracking_uri, from_folders=False)
+    except StoreError as error:
+        _note(notes, f"warning: {error}; the table is read from the trial folders, run `oneshot sync` later")
+        tables = table_results(plan, runs_root, tracking_uri, from_folders=True)
+    for table in tables:
+        output.print(to_terminal(table))
+    for path in write_reports(plan, runs_root):
+        _note(notes, f"report:    {path}")
+    for picture in _pictures(plan, runs_root):
+        _note(notes, f"picture:   {picture}")
+    for experiment in _requested_experiments(plan):
+        words = ["oneshot", "dashboard", experiment]
+        if runs_root.absolute() != Path("runs").absolute():
+            words += ["--runs", str(runs_root)]
+        if tracking_uri:
+            words += ["--tracking-uri", tracking_uri]
+        _note(notes, f"dashboard: {shlex.join(words)}")
+
+
+def _note(console: Console, text: str) -> None:
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _pictures(plan: Plan, runs_root: Path) -> Sequence[Path]:
+    """Return the pictures of the last requested trial that has any."""
+    runs = Runs(runs_root)
+    for entry in reversed([entry for entry in plan.entries if entry.requested]):
+        pictures = sorted((runs.folder(entry.signature).artifacts / "pictures").glob("*.png"))
+        if pictures:
+            return pictures
+    return ()
+
+
+def _experiments(plan: Plan) -> list[str]:
+    return list(dict.fromkeys(entry.experiment for entry in plan.entries))
+
+
+def _requested_experiments(plan: Plan) -> list[str]:
+    return list(dict.fromkeys(entry.experiment for entry in plan.entries if entry.requested))
