@@ -86,12 +86,13 @@ RULES = (
         (
             *("train.augment.scale_jitter", "train.augment.jitter_aspect_ratio"),
             *("train.objective.positive_iou_threshold", "train.objective.remap_classification_targets_iou_pos"),
+            "train.objective.rll_neg_weight_ratio",
         ),
     ),
     Rule(
         "a number in (0, 1)",
         lambda v: 0 < v < 1,
-        ("train.objective.rll_neg_weight_ratio", "train.optim.anneal_lr.reduce_factor"),
+        ("train.optim.anneal_lr.reduce_factor",),
     ),
     Rule(
         "a number from 0 to 1",
