@@ -167,14 +167,17 @@ def _panels(stories: Sequence[TrialStory], tables: Sequence[Table]) -> list[tupl
 
 
 def _pictures(stories: Sequence[TrialStory]) -> dict[str, dict[str, tuple[TrialStory, str]]]:
-    """Return picture name -> setting -> (trial, address), for the first trial of each setting that has pictures."""
+    """Return picture name -> setting -> (trial, address), for the first trial of each setting that has pictures.
+
+    At most MOST_PICTURES names: the page must stay small enough to open.
+    """
     shown: dict[str, TrialStory] = {}
     files: dict[str, list[Path]] = {}
     for story in stories:
         found = sorted((story.results.folder.artifacts / "pictures").glob("*.png")) if story.results else []
         if found and story.setting not in shown:
             shown[story.setting], files[story.setting] = story, found
-    names = list(dict.fromkeys(file.name for found in files.values() for file in found))[:MOST_PICTURES]
+    names = dict.fromkeys(file.name for found in files.values() for file in found)
     return {
         name: {
             setting: (shown[setting], picture_address(file))
@@ -182,7 +185,7 @@ def _pictures(stories: Sequence[TrialStory]) -> dict[str, dict[str, tuple[TrialS
             for file in found
             if file.name == name
         }
-        for name in names
+        for name in list(names)[:MOST_PICTURES]
     }
 
 

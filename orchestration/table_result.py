@@ -101,7 +101,8 @@ class TableResult:
         for row in self.cells:
             for cell in row:
                 if cell.reason:
-                    cells_by_reason.setdefault((cell.row, cell.reason), []).append(cell.column)
+                    in_one_line = " ".join(cell.reason.split())
+                    cells_by_reason.setdefault((cell.row, in_one_line), []).append(cell.column)
         every = len(self.columns)
         return [
             f"{row}: {reason}" if len(columns) == every else f"{row}, {', '.join(columns)}: {reason}"
