@@ -17,6 +17,8 @@ def main() -> None:
     """Run the command line; every error a user can act on is one message and an exit code."""
     try:
         code = app(standalone_mode=False)
+    except KeyboardInterrupt:
+        code = ExitCode.INTERRUPTED
     except Exception as error:
         code = _exit_code(error)
     sys.exit(code if isinstance(code, int) else ExitCode.DONE)

@@ -70,18 +70,20 @@ def run(
 ) -> None:
     """Run every trial of FILE that is not done; running again continues and repeats nothing."""
     from orchestration.launch.choice import make_launcher
-    from orchestration.launch.driver import launch
+    from orchestration.launch.driver import launch, unfinished
     from orchestration.listing import plan_records
     from orchestration.results import following, show_results
 
     described, planned = read_plan(context, file, only, show_help)
     chosen = make_launcher(launcher, cpus=cpus, gpus=gpus, slots=slots, address=address)
+    journal = Runs(runs)
+    chosen.check(unfinished(planned, journal))  # before anything is created
     notes = Console(file=sys.stderr)
     with following(planned, runs, tracking_uri, notes) as tick:
-        summary = launch(planned, Runs(runs), chosen, notes, described.import_paths, tick)
+        summary = launch(planned, journal, chosen, notes, described.import_paths, tick)
     if as_json:
         print(to_json(plan_records(planned, summary.states), indent=1))
-    else:
+    elif not summary.interrupted:
         show_results(planned, runs, tracking_uri, Console(), notes)
     raise typer.Exit(summary.exit_code)
 

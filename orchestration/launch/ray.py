@@ -22,14 +22,16 @@ from typing import Any
 from orchestration.attempt import Outcome
 from orchestration.claim import process_start
 from orchestration.durable import make_folder
-from orchestration.errors import LaunchError
+from orchestration.errors import DescriptionError, LaunchError, ResourcesError
 from orchestration.launch import Halt
 from orchestration.launch.machine import available_cpus, chosen_gpus, require_fit
 from orchestration.plan import Trial
 from orchestration.retry import BUDGETS
 from orchestration.runs import Runs
 
-GRACE_SECONDS = 8.0
+CONNECT_SECONDS = 10.0
+GRACE_SECONDS = 7.0
+KILL_SECONDS = 2.0
 OBJECT_STORE_BYTES = 100_000_000  # nothing is passed through it; the default would take 30 % of the memory
 
 ENVIRONMENT = {
@@ -59,6 +61,8 @@ class RayLauncher:
         slots: int | None = None,
         address: str | None = None,
     ) -> None:
+        if cpus is not None and cpus != int(cpus):
+            raise ResourcesError(f"--cpus {cpus:g}: a Ray cluster has whole cores; trials may take a part of one")
         self._address = address
         self._slots = slots
         self._cpus = int(cpus) if cpus is not None else available_cpus()
@@ -68,6 +72,8 @@ class RayLauncher:
         """Refuse trials that the cluster can never run; an existing one is asked once it is joined."""
         if self._address is None:
             require_fit(trials, [(self._cpus, self._gpus)], "this launcher")
+        elif ":" in self._address:
+            _require_answer(self._address)
 
     def run(self, trials: Sequence[Trial], runs: Runs, halt: Halt) -> dict[str, str]:
         """Run the trials, wave after wave."""
@@ -103,9 +109,9 @@ class RayLauncher:
                 thread.join(0.2)
             if halt.asked:
                 session.ask_to_stop()
-                deadline = time.monotonic() + GRACE_SECONDS
-                while thread.is_alive() and time.monotonic() < deadline and not halt.forced:
-                    thread.join(0.1)
+                _join(thread, GRACE_SECONDS, halt)
+                session.kill()
+                thread.join(KILL_SECONDS)
         if failure and not halt.asked:
             raise LaunchError(f"Ray Tune failed: {type(failure[0]).__name__}: {failure[0]}") from failure[0]
 
@@ -181,6 +187,26 @@ class RayLauncher:
                 offers = [(node.get("CPU", 0.0), node.get("GPU", 0.0)) for node in nodes]
                 require_fit(trials, offers, f"the largest machine of the cluster {self._address}")
             yield
+
+
+def _join(thread: threading.Thread, seconds: float, halt: Halt) -> None:
+    """Wait for a thread, but not after somebody lost patience."""
+    deadline = time.monotonic() + seconds
+    while thread.is_alive() and time.monotonic() < deadline and not halt.forced:
+        thread.join(0.1)
+
+
+def _require_answer(address: str) -> None:
+    """Raise :class:`LaunchError` when nobody listens there: Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if "/" in host or not port.isdigit():
+        raise DescriptionError(f"--address {address}: expected host:port of the cluster's head, or auto")
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
+    except OSError as error:
+        raise LaunchError(
+            f"there is no Ray cluster at {address} ({error}); start one with `ray start --head --port={port}`"
+        ) from error
 
 
 @contextlib.contextmanager

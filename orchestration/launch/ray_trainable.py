@@ -55,6 +55,7 @@ class Session:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._stop = folder / "stop"
+        self._kill = folder / "kill"
         self._given_up = folder / "given_up"
 
     def ask_to_stop(self) -> None:
@@ -64,6 +65,14 @@ class Session:
     def is_stopping(self) -> bool:
         """Tell whether trials should save and end."""
         return self._stop.exists()
+
+    def kill(self) -> None:
+        """Do not wait any longer for trials that still run."""
+        self._kill.touch()
+
+    def is_killing(self) -> bool:
+        """Tell whether workers that still run should be killed."""
+        return self._kill.exists()
 
     def give_up(self, signature: str, reason: str) -> None:
         """Record that a trial is not tried again."""
@@ -88,6 +97,8 @@ def _one_worker(folder: TrialFolder, session: Session, forwarder: _Forwarder, cw
             if not asked and session.is_stopping():
                 worker.ask_to_stop()
                 asked = True
+            if asked and session.is_killing():
+                worker.kill()
             forwarder.forward()
             time.sleep(POLL_SECONDS)
     except BaseException:  # Tune ends the trial by an exception in `report`

@@ -1,4 +1,4 @@
-"""A folder with an experiment file, the ``oneshot`` command in it, and everything that can go wrong with processes."""
+"""A folder with an experiment file, launches of it, and everything that can go wrong with processes."""
 
 import itertools
 import os
@@ -39,9 +39,9 @@ class Project:
         self.runs = Runs(folder / "runs")
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start ``oneshot`` as a terminal would: leader of a process group of its own."""
+        """Start a launch as a terminal would: leader of a process group of its own."""
         return subprocess.Popen(
-            [sys.executable, "-m", "orchestration.cli", *arguments],
+            [sys.executable, "-m", "tests.integration.launch_only", *arguments],
             cwd=self.folder,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             stdout=subprocess.PIPE,
@@ -51,10 +51,8 @@ class Project:
         )
 
     def run(self, *arguments: str) -> tuple[int, str]:
-        """Run ``oneshot`` to its end; return the exit code and what it printed."""
-        process = self.start(*arguments)
-        out, _ = process.communicate(timeout=120)
-        return process.returncode, out
+        """Run a launch to its end; return the exit code and what it printed."""
+        return finish(self.start(*arguments))
 
     def plan(self) -> Plan:
         """Return the plan of the file."""
@@ -102,6 +100,17 @@ class Project:
                 assert before.ended_ms is not None
                 assert before.outcome != "ok"
                 assert before.ended_ms <= after.started_ms or before.outcome == "lost"
+
+
+def finish(process: subprocess.Popen[str], seconds: float = 180) -> tuple[int, str]:
+    """Wait for the end; return the exit code and what was printed. Nothing is left running when it takes too long."""
+    try:
+        out, _ = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        out, _ = process.communicate()
+        pytest.fail(f"not finished within {seconds} s; printed: {out}")
+    return process.returncode, out
 
 
 def interrupt(process: subprocess.Popen[str]) -> tuple[int, float, str]:

@@ -3,13 +3,14 @@
 import os
 import random
 import signal
+import time
 
 import pytest
 
-from tests.integration.oneshot_project import Project, interrupt
+from tests.integration.oneshot_project import Project, finish, interrupt
 
-SLOW = ("run", "file.py", "--seconds", "0.03", "--cpus", "2")
-QUICK = ("run", "file.py", "--cpus", "2")
+SLOW = ("file.py", "--seconds", "0.03", "--cpus", "2")
+QUICK = ("file.py", "--cpus", "2")
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +58,8 @@ def test_killed_workers_are_started_again_in_the_same_launch(project, undisturbe
         project.wait_until_logged(random.Random(seed).randint(1, 40))
         for pid in project.live_workers()[:1]:
             os.kill(pid, signal.SIGKILL)
-    out, _ = process.communicate(timeout=120)
-    assert process.returncode == 0, out
+    code, out = finish(process)
+    assert code == 0, out
     assert project.numbers() == undisturbed
     attempts = [attempt.outcome for folder in project.runs.folders() for attempt in folder.attempts()]
     assert attempts.count("lost") >= 1
@@ -79,20 +80,20 @@ def test_workers_of_a_killed_driver_save_and_stop(project, undisturbed):
 def test_two_launches_at_once_share_the_work(project, undisturbed):
     one, other = project.start(*SLOW), project.start(*SLOW)
     for process in (one, other):
-        out, _ = process.communicate(timeout=120)
-        assert process.returncode == 0, out
+        code, out = finish(process)
+        assert code == 0, out
     assert project.numbers() == undisturbed
     assert all([a.outcome for a in folder.attempts()] == ["ok"] for folder in project.runs.folders())
 
 
 def test_a_second_ctrl_c_does_not_wait(project):
-    process = project.start("run", "file.py", "--seconds", "30", "--cpus", "2")
-    project_folders = project.runs
+    process = project.start("file.py", "--seconds", "30", "--cpus", "2")
     while len(project.live_workers()) < 2 and process.poll() is None:
-        pass
+        time.sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)
+    time.sleep(0.5)  # two signals at once are one
     code, seconds, _ = interrupt(process)
     assert code == 130
     assert seconds < 5
     assert project.live_workers() == []
-    assert not any(folder.is_done() for folder in project_folders.folders())
+    assert not any(folder.is_done() for folder in project.runs.folders())

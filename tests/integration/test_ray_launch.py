@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.oneshot_project import Project, interrupt
+from tests.integration.oneshot_project import Project, finish, interrupt
 
 pytest.importorskip("ray")
 pytestmark = pytest.mark.slow
 
-RAY = ("run", "file.py", "--launcher", "ray", "--cpus", "2")
-LOCAL = ("run", "file.py", "--cpus", "2")
+RAY = ("file.py", "--launcher", "ray", "--cpus", "2")
+LOCAL = ("file.py", "--cpus", "2")
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +36,8 @@ def test_ray_gives_the_numbers_of_a_local_run_and_survives_killed_workers(projec
     project.wait_until_logged(random.Random(0).randint(1, 20))
     for pid in project.live_workers()[:1]:
         os.kill(pid, signal.SIGKILL)
-    out, _ = process.communicate(timeout=180)
-    assert process.returncode == 0, out
+    code, out = finish(process)
+    assert code == 0, out
     assert project.numbers() == undisturbed
     outcomes = [attempt.outcome for folder in project.runs.folders() for attempt in folder.attempts()]
     assert outcomes.count("lost") == 1
@@ -92,7 +92,7 @@ def test_a_failure_is_tried_once_more_and_blocks_what_needs_it(project):
 
 
 def test_a_cluster_that_does_not_answer_is_one_message(project):
-    code, out = project.run("run", "file.py", "--launcher", "ray", "--address", "127.0.0.1:1")
+    code, out = project.run("file.py", "--launcher", "ray", "--address", "127.0.0.1:1")
     assert code == 1
     assert "error: there is no Ray cluster at 127.0.0.1:1" in out
     assert "Traceback" not in out
