@@ -7,7 +7,7 @@ import json
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 from rich.console import Console
@@ -27,6 +27,9 @@ from orchestration.cli.options import (
 )
 from orchestration.durable import write_whole
 from orchestration.errors import DescriptionError, ExitCode
+
+if TYPE_CHECKING:
+    from orchestration.table_formats import Format
 
 
 class SourceName(StrEnum):
@@ -80,7 +83,7 @@ def table(
             return
         text = screen.getvalue().rstrip()
     else:
-        text = "\n".join(render(result, form.value) for result in results).rstrip()
+        text = "\n".join(render(result, cast("Format", form.value)) for result in results).rstrip()
     if output is None:
         print(text)
     else:
