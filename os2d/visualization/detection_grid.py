@@ -30,7 +30,10 @@ LARGEST_SIDE_PX = 600
 CLASS_COLUMNS, CLASS_ROWS = 2, 3
 GROUND_TRUTH_COLOUR, ALIGNMENT_COLOUR = "yellow", "red"
 FOUND_IOU = 0.5
-PALETTE = [c for k, c in enumerate(colormaps["tab10"].colors) if k not in (3, 7, 8)]  # type: ignore[attr-defined]
+PALETTE = [
+    *(colour for k, colour in enumerate(colormaps["tab10"].colors) if k not in (3, 7, 8)),  # type: ignore[attr-defined]
+    *colormaps["Dark2"].colors[:-1],  # type: ignore[attr-defined]
+]
 """Colours of classes: not red, grey or yellow, which mean something else or nothing."""
 
 
