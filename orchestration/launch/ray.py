@@ -1,7 +1,7 @@
-"""Workers in a Ray cluster, with Ray Tune as the controller; the only module besides its trainable that imports ray.
+"""Workers in a Ray cluster, with Ray Tune as the controller; only this module and the two ``ray_*`` ones import ray.
 
-Trials are launched in waves: those whose needs are done. Tune's own record of trials is never read back: it cannot
-extend a sweep and forgets; the trial folders are the truth.
+Tune's own record of trials is never read back: it cannot extend a sweep, and it forgets; the trial folders are the
+truth.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestration.attempt import Outcome
 from orchestration.claim import process_start
@@ -28,6 +28,9 @@ from orchestration.launch.machine import available_cpus, chosen_gpus, require_fi
 from orchestration.plan import Trial
 from orchestration.retry import BUDGETS
 from orchestration.runs import Runs
+
+if TYPE_CHECKING:
+    from orchestration.launch.ray_trainable import Session
 
 CONNECT_SECONDS = 10.0
 GRACE_SECONDS = 7.0
@@ -40,6 +43,7 @@ ENVIRONMENT = {
     "RAY_kill_child_processes_on_worker_exit": "false",  # our workers notice by themselves, and save
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # the driver has its own
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_MAX_PENDING_TRIALS_PG": "16",  # 1 for search algorithms, which learn from results; ours only orders
     "RAY_AIR_NEW_OUTPUT": "0",
 }
 
@@ -76,28 +80,21 @@ class RayLauncher:
             _require_answer(self._address)
 
     def run(self, trials: Sequence[Trial], runs: Runs, halt: Halt) -> dict[str, str]:
-        """Run the trials, wave after wave."""
+        """Run the trials; each starts as soon as what it needs is done and the cluster has room."""
         with _session_folder(runs) as folder, self._cluster(folder, trials):
             from orchestration.launch.ray_trainable import Session
 
             session = Session(folder)
-            remaining = list(trials)
-            wave = 0
-            while remaining and not halt.asked:
-                ready = [t for t in remaining if all(runs.folder(need).is_done() for need in t.needs.values())]
-                if not ready:
-                    break  # what they need was given up
-                wave += 1
-                self._run_wave(f"wave-{wave}", ready, runs, session, halt)
-                remaining = [trial for trial in remaining if trial not in ready]
+            if not halt.asked:
+                self._fit(trials, runs, session, halt)
             return session.reasons()
 
-    def _run_wave(self, name: str, trials: Sequence[Trial], runs: Runs, session: Any, halt: Halt) -> None:
+    def _fit(self, trials: Sequence[Trial], runs: Runs, session: Session, halt: Halt) -> None:
         failure: list[BaseException] = []
 
         def fit() -> None:
             try:
-                self._tuner(name, trials, runs, session.folder).fit()
+                self._tuner(trials, runs, session).fit()
             except BaseException as error:
                 failure.append(error)
 
@@ -115,9 +112,10 @@ class RayLauncher:
         if failure and not halt.asked:
             raise LaunchError(f"Ray Tune failed: {type(failure[0]).__name__}: {failure[0]}") from failure[0]
 
-    def _tuner(self, name: str, trials: Sequence[Trial], runs: Runs, session: Path) -> Any:
+    def _tuner(self, trials: Sequence[Trial], runs: Runs, session: Session) -> Any:
         from ray import tune
 
+        from orchestration.launch.ray_order import NeedsFirst
         from orchestration.launch.ray_trainable import run_trial
 
         by_folder = {str(runs.folder(trial.signature).path): trial for trial in trials}
@@ -130,15 +128,16 @@ class RayLauncher:
 
         return tune.Tuner(
             tune.with_resources(run_trial, resources),
-            param_space={"folder": tune.grid_search(list(by_folder)), "session": str(session), "cwd": str(Path.cwd())},
             tune_config=tune.TuneConfig(
-                reuse_actors=True,  # seven times faster for short trials; each trial is a process of its own anyway
+                search_alg=NeedsFirst(trials, runs, session),
+                num_samples=len(trials),
                 max_concurrent_trials=self._slots,
+                reuse_actors=True,  # seven times faster for short trials; each trial is a process of its own anyway
                 trial_dirname_creator=lambda trial: Path(trial.config["folder"]).name[:12],
             ),
             run_config=tune.RunConfig(
-                name=name,
-                storage_path=str(session),
+                name="tune",
+                storage_path=str(session.folder),
                 verbose=0,
                 failure_config=tune.FailureConfig(max_failures=BUDGETS[Outcome.NODE_FAIL][1]),
                 checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
@@ -155,14 +154,10 @@ class RayLauncher:
         import ray
 
         handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-        shared = {"RAY_CHDIR_TO_TRIAL_DIR": "0"} | {
-            name: value for name, value in os.environ.items() if name == "PYTHONPATH" or name.startswith("ONESHOT_")
-        }
         settings: dict[str, Any] = {
             "address": self._address or "local",
             "log_to_driver": False,
             "logging_level": "ERROR",
-            "runtime_env": {"env_vars": shared},
         }
         with contextlib.ExitStack() as stack:
             if self._address is None:
@@ -173,6 +168,8 @@ class RayLauncher:
                     "object_store_memory": OBJECT_STORE_BYTES,
                     "_temp_dir": stack.enter_context(_temporary_folder()),
                 }
+            else:
+                settings["runtime_env"] = {"env_vars": _shared_environment()}
             stack.callback(ray.shutdown)
             try:
                 with _quiet(session / "ray.log"):
@@ -187,6 +184,12 @@ class RayLauncher:
                 offers = [(node.get("CPU", 0.0), node.get("GPU", 0.0)) for node in nodes]
                 require_fit(trials, offers, f"the largest machine of the cluster {self._address}")
             yield
+
+
+def _shared_environment() -> dict[str, str]:
+    """Return what trials on other machines need of this one's environment; a cluster of our own inherits all of it."""
+    ours = {name: value for name, value in os.environ.items() if name == "PYTHONPATH" or name.startswith("ONESHOT_")}
+    return {"RAY_CHDIR_TO_TRIAL_DIR": "0", **ours}
 
 
 def _join(thread: threading.Thread, seconds: float, halt: Halt) -> None:
