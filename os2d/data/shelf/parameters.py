@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = 2
 """Raise it with every change that draws other pixels or other boxes."""
 
 
@@ -19,7 +19,8 @@ class ShelfParameters:
         seed: of every random choice.
         train_classes: products of splits ``train`` and ``val-old-cl``.
         unseen_classes: products of split ``val-new-cl`` alone.
-        distractors: products that stand on the shelves and belong to no class.
+        flavours: classes that share package, colour and brand and differ in their print; 1: every class is a product.
+        distractors: further flavours that stand on the shelves and belong to no class.
         train_images: images of split ``train``.
         val_images: images of each of the two validation splits.
         image_size: longer side of every image, in pixels.
@@ -34,6 +35,7 @@ class ShelfParameters:
     seed: int = 0
     train_classes: int = 30
     unseen_classes: int = 12
+    flavours: int = 1
     distractors: int = 24
     train_images: int = 60
     val_images: int = 20
@@ -42,7 +44,7 @@ class ShelfParameters:
     objects: tuple[int, int] = (5, 9)
     product_px: tuple[float, float] = (50.0, 80.0)
     lean_degrees: float = 15.0
-    illumination: float = 1.0
+    illumination: float = 1.2
     noise: float = 2.5
 
 

@@ -29,9 +29,6 @@ COLUMNS = (
     *("imageid", "imagefilename", "classid", "classfilename", "gtbboxid", "difficult"),
     *("lx", "ty", "rx", "by", "split"),
 )
-FLAVOURS = 3
-"""So many classes share package, ground colour and brand."""
-
 MARGIN = 0.02
 """White border of a class image, relative to its longer side."""
 
@@ -127,7 +124,7 @@ def _plan_images(parameters: ShelfParameters) -> Iterator[tuple[str, range, tupl
 def _designs(parameters: ShelfParameters) -> list[Design]:
     """Return the designs of all classes, then of the strangers.
 
-    Neighbouring classes are flavours of one product, and strangers are further flavours of listed products: to find a
+    Neighbouring classes may be flavours of one product, and strangers always are flavours of listed ones: to find a
     class it takes more than its main colour.
     """
     seeds = itertools.count()
@@ -138,7 +135,7 @@ def _designs(parameters: ShelfParameters) -> list[Design]:
     designs: list[Design] = []
     for count in (parameters.train_classes, parameters.unseen_classes):
         for index in range(count):
-            flavour = index % FLAVOURS
+            flavour = index % parameters.flavours
             designs.append(invent_sibling(designs[-flavour], fresh_rng()) if flavour else invent_design(fresh_rng()))
     for index in range(parameters.distractors):
         listed = designs[index * (parameters.train_classes + parameters.unseen_classes) // parameters.distractors]
