@@ -117,11 +117,30 @@ class TrialFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.artifacts = path / "artifacts"
-        self.checkpoints = path / "checkpoints"
-        self.metrics_file = path / "metrics.jsonl"
-        self.events_file = path / "events.jsonl"
-        self._attempts = path / "attempts"
+
+    @property
+    def artifacts(self) -> Path:
+        """Files the task keeps."""
+        return self.path / "artifacts"
+
+    @property
+    def checkpoints(self) -> Path:
+        """What the task resumes from, and the named checkpoints it keeps."""
+        return self.path / "checkpoints"
+
+    @property
+    def metrics_file(self) -> Path:
+        """What the task logged, a line per step."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def events_file(self) -> Path:
+        """What happened, a line per event."""
+        return self.path / "events.jsonl"
+
+    @property
+    def _attempts(self) -> Path:
+        return self.path / "attempts"
 
     @property
     def signature(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -37,11 +38,12 @@ class Runs:
     def names(self) -> list[tuple[str, str, TrialFolder]]:
         """Return (experiment, trial name, folder) of every name ever given to a trial, sorted."""
         by_name = self.root / "by-name"
-        experiments = sorted(by_name.iterdir()) if by_name.is_dir() else []
+        if not by_name.is_dir():
+            return []
         return [
-            (experiment.name, link.name, self.folder(link.readlink().name))
-            for experiment in experiments
-            for link in sorted(experiment.iterdir())
+            (experiment.name, link.name, self.folder(Path(link).readlink().name))
+            for experiment in sorted(os.scandir(by_name), key=lambda entry: entry.name)
+            for link in sorted(os.scandir(experiment), key=lambda entry: entry.name)
             if link.is_symlink()
         ]
 
