@@ -28,7 +28,7 @@ from orchestration.describe import Resources
 from orchestration.durable import create_whole, read_lines, read_whole, to_json, write_whole
 from orchestration.errors import JournalError
 from orchestration.plan import Trial
-from orchestration.signature import with_values
+from orchestration.signature import flatten, is_neutral, nest
 
 
 class State(StrEnum):
@@ -259,7 +259,9 @@ class TrialFolder:
         request = self.request()
         if request is None:
             return self.trial
-        config = with_values(self.trial.config, request.settings)
+        neutral = is_neutral(self.trial.neutral_keys, "")
+        kept = {key: value for key, value in flatten(self.trial.config).items() if not neutral(key)}
+        config = nest({**kept, **request.settings})
         return replace(self.trial, config=config, resources=request.resources)
 
 

@@ -175,6 +175,15 @@ def test_neutral_settings_and_resources_follow_the_last_request(runs, planned, f
     assert folder.request().import_paths == ["/some/where"]
 
 
+def test_neutral_settings_may_come_and_go_between_versions_of_a_task(runs, planned, folder):
+    trial = planned.trials[0]
+    config = {key: value for key, value in trial.config.items() if key != "runtime"}
+    newer = replace(trial, config={**config, "speed": {"threads": 2}}, neutral_keys=("runtime.", "speed."))
+    runs.create(newer)
+    runs.ask(newer, [])
+    assert folder.trial_to_run().config == newer.config
+
+
 def test_links_by_name_are_replaced_and_long_names_shortened(runs, planned):
     for trial in planned.trials[:2]:
         runs.create(trial)
