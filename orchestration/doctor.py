@@ -25,7 +25,7 @@ OLDEST_PYTHON = (3, 11)
 INSTALL_TORCH = "pip install torch torchvision"
 REINSTALL_TORCH = (
     "torch and torchvision must come from the same index and build: pip install --force-reinstall torch torchvision "
-    "(without a GPU add --index-url https://download.pytorch.org/whl/cpu, for both in one command)"
+    "(the default build of PyPI works on a machine without a GPU, too)"
 )
 LITTLE_SPACE_GB = 10.0
 TOO_LITTLE_SPACE_GB = 1.0
