@@ -29,10 +29,16 @@ def describe(seconds: float = 0.0):
 
 
 class Project:
-    """The folder, and what can be asked about the runs in it."""
+    """The folder, and what can be asked about the runs in it.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: made unless it exists.
+        program: the module that is run: launches alone, or the whole command line.
+    """
+
+    def __init__(self, folder: Path, program: str = "tests.integration.launch_only") -> None:
         folder.mkdir(exist_ok=True)
+        self.program = program
         self.folder = folder
         self.file = folder / "file.py"
         self.file.write_text(FILE.format(steps=STEPS))
@@ -41,7 +47,7 @@ class Project:
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start a launch as a terminal would: leader of a process group of its own."""
         return subprocess.Popen(
-            [sys.executable, "-m", "tests.integration.launch_only", *arguments],
+            [sys.executable, "-m", self.program, *arguments],
             cwd=self.folder,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             stdout=subprocess.PIPE,

@@ -19,7 +19,7 @@ TABLE = """
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    project = Project(tmp_path)
+    project = Project(tmp_path, program="orchestration.cli")
     project.file.write_text(project.file.read_text() + TABLE)
     return project
 
@@ -37,7 +37,7 @@ def stored(project):
 
 @pytest.mark.slow
 def test_a_launch_that_ends_leaves_everything_finished(project):
-    code, out = project.run("run", "file.py")
+    code, out = project.run("run", "file.py", "--launcher", "local")
     assert code == 0, out
 
     store, trials, parents = stored(project)
@@ -58,14 +58,14 @@ def test_a_launch_that_ends_leaves_everything_finished(project):
 
 @pytest.mark.slow
 def test_an_interrupted_launch_leaves_no_running_run_and_is_continued_in_the_same_runs(project):
-    process = project.start("run", "file.py", "--seconds", "0.1", "--only", "counts")
+    process = project.start("run", "file.py", "--launcher", "local", "--seconds", "0.1", "--only", "counts")
     project.wait_until_logged(20)
     assert interrupt(process)[0] == 130
     _, before, parents = stored(project)
     assert {run.status for run in before.values()} <= {"KILLED", "FINISHED"}
     assert parents["counts"].status == "KILLED"
 
-    code, out = project.run("run", "file.py", "--only", "counts")
+    code, out = project.run("run", "file.py", "--launcher", "local", "--only", "counts")
 
     assert code == 0, out
     store, after, parents = stored(project)
@@ -79,7 +79,7 @@ def test_an_interrupted_launch_leaves_no_running_run_and_is_continued_in_the_sam
 
 @pytest.mark.slow
 def test_a_killed_driver_is_put_right_by_the_next_sync(project):
-    process = project.start("run", "file.py", "--seconds", "0.1", "--only", "counts")
+    process = project.start("run", "file.py", "--launcher", "local", "--seconds", "0.1", "--only", "counts")
     project.wait_until_logged(20)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
