@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
+from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
@@ -71,6 +72,19 @@ class StoredPoint:
     time_ms: int
 
 
+def _make_database(database: Path) -> None:
+    """Make the tables of a new database under another name first: a full disk or a kill leaves no half-made store."""
+    for left_behind in database.parent.glob(f".{database.name}.*.unfinished"):
+        left_behind.unlink()
+    # A new name every time: SQLAlchemy keeps a connection to the file of an attempt that failed.
+    unfinished = database.with_name(f".{database.name}.{uuid4().hex}.unfinished")
+    try:
+        MlflowClient(tracking_uri=f"sqlite:///{unfinished}").search_experiments(max_results=1)
+        unfinished.rename(database)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
 class MlflowStore:
     """An open store.
 
@@ -82,6 +96,8 @@ class MlflowStore:
         location.require_usable()
         self.location = location
         with _translated(location), _opening_lock(location):
+            if location.database is not None and not location.database.exists():
+                _make_database(location.database)
             self._client = MlflowClient(tracking_uri=location.uri)
             self._client.search_experiments(max_results=1)
 

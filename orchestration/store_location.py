@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import tempfile
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
@@ -91,9 +92,11 @@ def _database_problem(database: Path) -> str | None:
             return f"{database} is not a usable SQLite database ({error}); move it away and sync again"
     else:
         folder = existing
-    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-        return f"the folder {folder} is not writable; change its permissions or name another store"
-    return None
+    try:
+        with tempfile.TemporaryFile(dir=folder):  # SQLite writes a journal beside the database
+            return None
+    except OSError as error:
+        return f"cannot write into {folder} ({error.strerror}); change its permissions or name another store"
 
 
 def _server_problem(uri: str) -> str | None:

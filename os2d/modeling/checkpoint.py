@@ -106,8 +106,10 @@ def load_weights(path: str | Path) -> dict[str, Any]:
         with torch.serialization.safe_globals(SAFE_GLOBALS):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle can raise anything
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise CheckpointError(f"{path}: not a readable weights file, or a truncated one ({reason})") from error
+        raise CheckpointError(
+            f"{path}: not a readable weights file, or a truncated one ({type(error).__name__}); expected a file of "
+            "tensors and plain values as torch.save writes it: get or convert it again"
+        ) from error
     if not isinstance(content, Mapping):
         raise CheckpointError(f"{path}: expected a dictionary of weights, got {type(content).__name__}")
     return dict(content)

@@ -46,5 +46,5 @@ def test_a_folder_is_refused_as_store(tmp_path):
 def test_a_store_that_cannot_be_written_is_named(tmp_path):
     file = tmp_path / "file"
     file.write_text("")
-    with pytest.raises(StoreError, match=f"folder {file} is not writable"):
+    with pytest.raises(StoreError, match=f"cannot write into {file}"):
         dashboard_command(file / "runs")

@@ -329,7 +329,7 @@ def test_a_store_that_cannot_be_written_is_named(root, tmp_path):
     done(root, make_trial(), {"loss": {1: 1.0}})
     file = tmp_path / "file"
     file.write_text("")
-    with pytest.raises(StoreError, match=f"{file} is not writable"):
+    with pytest.raises(StoreError, match=f"cannot write into {file}"):
         sync(root, tracking_uri=f"sqlite:///{file}/m.db")
 
 
