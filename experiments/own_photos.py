@@ -22,6 +22,7 @@ def describe(
     folder = data.expanduser().absolute()
     train, val = (f"custom:{folder}#{split}" for split in (train_split, val_split))
     scale = float(recommended_scale(train, folder, ANCHOR_PX))
+    last_quarter = max(steps * 3 // 4, 1)
     experiment = Experiment(
         name=f"own-photos-{folder.name}",
         task="os2d.tasks:train",
@@ -32,8 +33,8 @@ def describe(
             "eval.dataset_names": [train, val],
             "eval.dataset_scales": [scale],
             "train.optim.max_iter": steps,
-            "train.optim.anneal_lr.milestones": [steps * 3 // 4],
-            "eval.iter": max(steps * 3 // 4, 1),
+            "train.optim.anneal_lr.milestones": [last_quarter],
+            "eval.iter": last_quarter,
         },
         variants=LOSS_ROWS,
         seeds=seeds(2),
