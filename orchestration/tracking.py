@@ -180,7 +180,7 @@ class _Writer:
                 when = "run `oneshot sync` later" if last else "trying again from time to time"
                 logger.warning("%s; %s: nothing is lost", error, when)
             return None
-        except Exception:  # a fault in the projection must not end the launch that is being followed; it is logged whole
+        except Exception:  # a fault in the projection must not end the launch that it follows
             self._failures += 1
             if self._failures == 1 or last:
                 logger.exception("the tracking store was not updated; run `oneshot sync` later: nothing is lost")
