@@ -34,6 +34,7 @@ _C.model.normalization_std = [0.229, 0.224, 0.225]
 _C.init = CfgNode()
 _C.init.model = ""  # weights of the whole network or of the backbone; empty: random initialisation
 _C.init.transform = ""  # weakalign file whose affine regressor replaces the TransformNet's weights
+_C.init.skip_transform_linear = False  # (new) keep the identity as TransformNet's last layer, whatever the file holds
 
 _C.train = CfgNode()
 _C.train.do_training = True  # False: only the final evaluation runs
@@ -42,6 +43,8 @@ _C.train.class_batch_size = 15  # upper bound on class images per batch
 _C.train.dataset_name = "grozi-train"
 _C.train.dataset_scale = 1280.0  # image size at which training crops are taken
 _C.train.cache_images = True  # keep decoded images in memory
+_C.train.precision = "fp32"  # (new) fp32, bf16 or fp16 (with a gradient scaler), of convolutions and matrix products
+_C.train.accumulation_steps = 1  # (new) batches whose gradients are averaged into one step
 
 _C.train.objective = CfgNode()
 _C.train.objective.class_objective = "RLL"  # RLL or ContrastiveLoss
@@ -112,6 +115,7 @@ _C.eval.iter = 5000  # evaluate every so many iterations
 _C.eval.dataset_names = ["grozi-val-new-cl", "grozi-val-old-cl"]
 _C.eval.dataset_scales = [1280]
 _C.eval.cache_images = False
+_C.eval.precision = "fp32"  # (new) fp32, bf16 or fp16, of convolutions and matrix products; in mining too
 _C.eval.scales_of_image_pyramid = [0.5, 0.625, 0.8, 1, 1.2, 1.4, 1.6]
 _C.eval.train_subset_for_eval_size = 0  # also evaluate on the first so many training images
 _C.eval.nms_iou_threshold = 0.3
@@ -162,6 +166,8 @@ _C.runtime.data_root = ""  # folder of the named data sets; empty: $ONESHOT_DATA
 _C.runtime.num_workers = 2  # DataLoader processes; 0: load in the training process
 _C.runtime.num_threads = 0  # CPU threads of torch; 0: torch's own choice
 _C.runtime.head_memory_mb = 512  # memory for the correlation volumes of one chunk of classes
+_C.runtime.channels_last = True  # memory layout of images and features; differs in rounding only
+_C.runtime.compile = False  # torch.compile for the network's dense parts; differs in rounding only
 _C.runtime.checkpoint_seconds = 60.0  # time between resumable checkpoints
 
 cfg = _C

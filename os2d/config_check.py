@@ -30,6 +30,8 @@ CHOICES: dict[str, tuple[str, ...]] = {
     ),
     "train.optim.anneal_lr.type": ("none", "MultiStepLR", "ReduceLROnPlateau"),
     "train.optim.anneal_lr.quantity_mode": ("max", "min"),
+    "train.precision": ("fp32", "bf16", "fp16"),
+    "eval.precision": ("fp32", "bf16", "fp16"),
     "eval.class_image_augmentation": ("", "rotation90", "horflip", "horflip_rotation90"),
     "output.best_model.mode": ("max", "min"),
 }
@@ -59,6 +61,7 @@ RULES = (
         lambda v: v > 0 and isfinite(v),
         (
             *("model.class_image_size", "train.batch_size", "train.class_batch_size", "train.dataset_scale"),
+            "train.accumulation_steps",
             *("train.augment.train_patch_width", "train.augment.train_patch_height"),
             *("train.mining.mine_hard_patches_iter", "train.mining.num_hard_patches_per_image"),
             *("train.optim.lr", "train.optim.max_grad_norm", "train.optim.anneal_lr.gamma"),
