@@ -304,7 +304,7 @@ MODELS = (
         name="onenet",
         google_drive_folder="1LnHMj7pkJhODeZTNHW-UcUZxybKbQmTB",
         folder="models/onenet",
-        note="the folder that OneNet's authors share: ResNet-18 with and without dcn, and torchvision's ResNet-18 as pkl",
+        note="the folder that OneNet's authors share: ResNet-18 with and without dcn, torchvision's ResNet-18 as pkl",
     ),
 )
 
