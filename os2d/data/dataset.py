@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import psutil
 import torch
 from PIL import Image
 
-from os2d.data.annotation import REQUIRED_COLUMNS, BoxRow, read_annotation
+from os2d.data.annotation import read_annotation
 from os2d.data.catalog import find_dataset
 from os2d.data.images import loaded_size, read_image, read_image_size, resize
 from os2d.data.shelf.store import ensure_shelf
+from os2d.data.table import BoxColumns, first_values, frame_of, with_file_names
 from os2d.errors import DataError
 from os2d.structures.boxes import BoxList
 from os2d.structures.sizes import Size
@@ -31,16 +35,52 @@ CACHE_SHARE = 0.5
 class DatasetOneShotDetection:
     """Images, their boxes and the class images; files are opened when they are needed.
 
-    Build one from your own table to use data that has no name here.
+    Build one from your own table to use data that has no name here. The names of the arguments, and of the attributes
+    and methods from :meth:`get_class_ids` on, are those of the published program; all else is ours.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import pandas as pd
+    >>> from PIL import Image
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> Image.new("RGB", (400, 300)).save(folder / "shelf.png")
+    >>> Image.new("RGB", (60, 80)).save(folder / "tea.png")
+    >>> boxes = pd.DataFrame(
+    ...     {
+    ...         "imageid": [7],
+    ...         "imagefilename": ["shelf.png"],  # without this column: <imageid>.jpg
+    ...         "classid": [3],
+    ...         "classfilename": ["tea.png"],  # without this column: <classid>.jpg
+    ...         "gtbboxid": [0],
+    ...         "difficult": [0],
+    ...         "lx": [0.25],  # left, top, right, bottom: shares of the width and the height of the image
+    ...         "ty": [0.5],
+    ...         "rx": [0.5],
+    ...         "by": [1.0],
+    ...     }
+    ... )
+    >>> dataset = DatasetOneShotDetection(boxes, folder, folder, "shelf", image_size=400, eval_scale=320)
+    >>> dataset.image_ids, dataset.class_ids
+    ([7], [3])
+    >>> dataset.boxes(7).boxes_xyxy.tolist()
+    [[100.0, 150.0, 200.0, 300.0]]
+    >>> dataset.class_image(3).size
+    (60, 80)
+    >>> dataset.scale_of(dataset.eval_scale)
+    0.8
 
     Args:
+        gtboxframe: one row per box with the columns of the annotation table; coordinates are relative to the image.
+        gt_path: folder in which ``classfilename`` is looked up; None: there are no class images.
+        image_path: folder in which ``imagefilename`` is looked up.
         name: for logs and metric names.
-        frame: one row per box with the columns of the annotation table; coordinates are relative to the image.
-        images_folder: where ``imagefilename`` is looked up.
-        class_images_folder: where ``classfilename`` is looked up.
-        nominal_size: images whose longer side differs are resized on load so that ``w * h`` is its square.
-        image_files: image id -> file name of every image, in order, where that is more than those of the frame.
+        image_size: images whose longer side differs are resized on load so that ``w * h`` is its square.
+        eval_scale: the image size at which evaluation sees objects at the right size.
         cache_images: let :meth:`preload` keep decoded images.
+        no_image_reading: do not look whether the files exist; they may lie on another machine.
+        image_ids: every image, in order, where that is more than the images of the frame.
+        image_file_names: the files of ``image_ids``.
+        logger_prefix: messages go to the logger ``<logger_prefix>.dataset``; None: to that of this module.
         annotation: the file the frame was read from, for messages.
 
     Raises:
@@ -49,31 +89,44 @@ class DatasetOneShotDetection:
 
     def __init__(
         self,
+        gtboxframe: pd.DataFrame,
+        gt_path: str | Path | None,
+        image_path: str | Path,
         name: str,
-        frame: pd.DataFrame,
-        images_folder: Path,
-        class_images_folder: Path,
-        nominal_size: int,
-        *,
-        image_files: dict[int, str] | None = None,
+        image_size: int,
+        eval_scale: float | None = None,
         cache_images: bool = False,
+        no_image_reading: bool = False,
+        image_ids: Sequence[int] | None = None,
+        image_file_names: Sequence[str] | None = None,
+        logger_prefix: str | None = None,
+        *,
         annotation: Path | None = None,
     ) -> None:
         self.name = name
-        self.frame = _with_file_names(frame, annotation)
-        self.images_folder = Path(images_folder)
-        self.class_images_folder = Path(class_images_folder)
-        self.nominal_size = nominal_size
+        self.gtboxframe = with_file_names(gtboxframe, annotation)
+        self.images_folder = Path(image_path)
+        self.class_images_folder = Path(gt_path) if gt_path is not None else None
+        self.image_size = image_size
+        self.eval_scale = eval_scale
         self.cache_images = cache_images
+        self.no_image_reading = no_image_reading
         self.annotation = annotation
-        self._image_files = image_files or _first_values(self.frame, "imageid", "imagefilename")
-        self._class_files = _first_values(self.frame, "classid", "classfilename")
-        self._rows_of_image = dict(iter(self.frame.groupby("imageid", sort=False)))
+        self.logger = logging.getLogger(f"{logger_prefix}.dataset") if logger_prefix else logger
+        if (image_ids is None) != (image_file_names is None):
+            raise DataError(f"data set {name!r}: image_ids and image_file_names belong together; give both or neither")
+        if image_ids is not None and image_file_names is not None:
+            self._image_files = dict(zip(image_ids, image_file_names, strict=True))
+        else:
+            self._image_files = first_values(self.gtboxframe, "imageid", "imagefilename")
+        self._class_files = first_values(self.gtboxframe, "classid", "classfilename")
+        self._rows = BoxColumns.of(self.gtboxframe)
         self._sizes: dict[int, Size] = {}
         self._boxes: dict[int, BoxList] = {}
         self._decoded: dict[int, Image.Image] = {}
         self._decoded_classes: dict[int, Image.Image] = {}
-        self._check_files()
+        if not no_image_reading:
+            self._check_files()
 
     def __len__(self) -> int:
         return len(self._image_files)
@@ -88,32 +141,50 @@ class DatasetOneShotDetection:
         return list(self._image_files)
 
     @property
+    def image_file_names(self) -> list[str]:
+        """Files of the images, in the same order."""
+        return list(self._image_files.values())
+
+    @property
     def class_ids(self) -> list[int]:
         """Ids of the annotated classes, ascending."""
         return sorted(self._class_files)
 
+    @property
+    def has_class_images(self) -> bool:
+        """Whether there is a picture of every class; a data set for a detector of all classes has none."""
+        return self.class_images_folder is not None
+
     def class_ids_of(self, image_ids: Iterable[int]) -> list[int]:
         """Return the ids of the classes annotated in some of the images, ascending."""
-        frames = [self._rows_of_image[i] for i in image_ids if i in self._rows_of_image]
-        return sorted({int(c) for rows in frames for c in rows["classid"]})
+        return sorted({c for i in image_ids for c in self._rows.class_ids[self._rows.of_image(i)].tolist()})
 
     def scale_of(self, dataset_scale: float) -> float:
         """Return the factor from loaded images to images of the size ``dataset_scale``."""
-        return dataset_scale / self.nominal_size
+        return dataset_scale / self.image_size
 
     def image_path(self, image_id: int) -> Path:
         """Return the file of an image."""
         return self.images_folder / self._image_files[image_id]
 
     def class_image_path(self, class_id: int) -> Path:
-        """Return the file of a class image."""
+        """Return the file of a class image.
+
+        Raises:
+            DataError: the data set has no class images.
+        """
+        if self.class_images_folder is None:
+            raise DataError(
+                f"data set {self.name!r} has no class images, which one-shot detection needs; it serves a detector of "
+                "all classes"
+            )
         return self.class_images_folder / self._class_files[class_id]
 
-    def image_size(self, image_id: int) -> Size:
+    def size_of_image(self, image_id: int) -> Size:
         """Return the size an image has after loading, without decoding it."""
         if image_id not in self._sizes:
             stored = read_image_size(self.image_path(image_id), partial(self._origin, "imageid", image_id))
-            self._sizes[image_id] = loaded_size(stored, self.nominal_size)
+            self._sizes[image_id] = loaded_size(stored, self.image_size)
         return self._sizes[image_id]
 
     def load_image(self, image_id: int) -> Image.Image:
@@ -121,7 +192,7 @@ class DatasetOneShotDetection:
         if image_id in self._decoded:
             return self._decoded[image_id]
         image = read_image(self.image_path(image_id), partial(self._origin, "imageid", image_id))
-        return resize(image, loaded_size(Size.of_image(image), self.nominal_size), Image.Resampling.LANCZOS)
+        return resize(image, loaded_size(Size.of_image(image), self.image_size), Image.Resampling.LANCZOS)
 
     def class_image(self, class_id: int) -> Image.Image:
         """Return the picture of a class, RGB, at its stored size."""
@@ -132,31 +203,31 @@ class DatasetOneShotDetection:
     def boxes(self, image_id: int) -> BoxList:
         """Return the boxes of an image in pixels of the loaded image; fields ``labels`` (class ids), ``difficult``."""
         if image_id not in self._boxes:
-            self._boxes[image_id] = self._read_boxes(image_id)
+            size, rows = self.size_of_image(image_id), self._rows.of_image(image_id)
+            pixels = self._rows.relative_xyxy[rows] * np.array([size.w, size.h, size.w, size.h])
+            labels = torch.from_numpy(self._rows.class_ids[rows])
+            difficult = torch.from_numpy(self._rows.difficult[rows])
+            fields = {"labels": labels, "difficult": difficult}
+            self._boxes[image_id] = BoxList(torch.from_numpy(pixels).float(), size, fields)
         return self._boxes[image_id]
-
-    def _read_boxes(self, image_id: int) -> BoxList:
-        size = self.image_size(image_id)
-        rows = self._rows_of_image.get(image_id, self.frame[:0])
-        relative = torch.tensor(rows[["lx", "ty", "rx", "by"]].to_numpy(dtype="float64"))
-        pixels = (relative * torch.tensor([size.w, size.h, size.w, size.h])).float()
-        labels = torch.tensor(rows["classid"].to_numpy(dtype="int64"))
-        difficult = torch.tensor(rows["difficult"].to_numpy(dtype="bool"))
-        return BoxList(pixels.reshape(-1, 4), size, {"labels": labels, "difficult": difficult})
 
     def subset(self, count: int) -> DatasetOneShotDetection:
         """Return the data set of the first ``count`` images, named ``<name>-subset<count>``."""
         files = {i: self._image_files[i] for i in self.image_ids[:count]}
         part = DatasetOneShotDetection(
-            f"{self.name}-subset{count}",
-            self.frame[self.frame["imageid"].isin(list(files))],
-            self.images_folder,
-            self.class_images_folder,
-            self.nominal_size,
-            image_files=files,
+            gtboxframe=self.gtboxframe[self.gtboxframe["imageid"].isin(list(files))],
+            gt_path=self.class_images_folder,
+            image_path=self.images_folder,
+            name=f"{self.name}-subset{count}",
+            image_size=self.image_size,
+            eval_scale=self.eval_scale,
             cache_images=self.cache_images,
+            no_image_reading=self.no_image_reading,
+            image_ids=list(files),
+            image_file_names=list(files.values()),
             annotation=self.annotation,
         )
+        part.logger = self.logger
         part._decoded = {i: image for i, image in self._decoded.items() if i in files}
         part._decoded_classes = {c: i for c, i in self._decoded_classes.items() if c in part._class_files}
         return part
@@ -168,31 +239,91 @@ class DatasetOneShotDetection:
         """
         if not self.cache_images or len(self._decoded) == len(self):
             return
-        sizes = [self.image_size(i) for i in self.image_ids]
-        sizes += [
-            read_image_size(self.class_image_path(c), partial(self._origin, "classid", c)) for c in self.class_ids
-        ]
+        class_ids = self.class_ids if self.has_class_images else []
+        sizes = [self.size_of_image(i) for i in self.image_ids]
+        sizes += [read_image_size(self.class_image_path(c), partial(self._origin, "classid", c)) for c in class_ids]
         needed = sum(3 * size.w * size.h for size in sizes)
         allowed = int(CACHE_SHARE * psutil.virtual_memory().available)
         if needed > allowed:
-            logger.warning(
+            self.logger.warning(
                 "%s: %d decoded images need %.1f GB, more than half of the free memory (%.1f GB allowed); they are "
                 "read from disk each time instead",
                 *(self.name, len(self), needed / 1e9, allowed / 1e9),
             )
             return
-        logger.info("%s: keeping %d decoded images in memory (%.2f GB)", self.name, len(self), needed / 1e9)
+        self.logger.info("%s: keeping %d decoded images in memory (%.2f GB)", self.name, len(self), needed / 1e9)
         with ThreadPoolExecutor(max_workers=4) as pool:
             self._decoded = dict(zip(self.image_ids, pool.map(self.load_image, self.image_ids), strict=True))
-            self._decoded_classes = dict(zip(self.class_ids, pool.map(self.class_image, self.class_ids), strict=True))
+            self._decoded_classes = dict(zip(class_ids, pool.map(self.class_image, class_ids), strict=True))
+
+    def get_class_ids(self) -> npt.NDArray[np.int64]:
+        """Return the ids of the annotated classes, in the order of their first appearance."""
+        return np.array(list(self._class_files), dtype=np.int64)
+
+    def get_class_ids_for_image_ids(self, image_ids: Iterable[int]) -> npt.NDArray[np.int64]:
+        """Return the ids of the classes annotated in some of the images, in the order of the table."""
+        return np.array(list(dict.fromkeys(self.get_dataframe_for_image_ids(image_ids)["classid"])), dtype=np.int64)
+
+    def get_dataframe_for_image_ids(self, image_ids: Iterable[int]) -> pd.DataFrame:
+        """Return the rows of some of the images."""
+        return self.gtboxframe[self.gtboxframe["imageid"].isin(list(image_ids))]
+
+    def get_image_annotation_for_imageid(self, image_id: int) -> BoxList:
+        """Return a copy of :meth:`boxes` with the fields once more as ``labels_original`` and ``difficult_original``."""
+        boxes = self.boxes(image_id)
+        for name in ("labels", "difficult"):
+            values = boxes.field(name)
+            boxes = boxes.with_field(name, values.clone()).with_field(f"{name}_original", values.clone())
+        return boxes
+
+    def get_image_size_for_image_id(self, image_id: int) -> Size:
+        """Return :meth:`size_of_image`."""
+        return self.size_of_image(image_id)
+
+    def split_images_into_buckets_by_size(self) -> list[list[int]]:
+        """Return the image ids grouped by :meth:`size_of_image`, in the order of first appearance."""
+        ids_of_size: dict[Size, list[int]] = {}
+        for image_id in self._image_files:
+            ids_of_size.setdefault(self.size_of_image(image_id), []).append(image_id)
+        return list(ids_of_size.values())
+
+    def copy_subset(self, subset_size: int | None = None, set_eval_mode: bool = True) -> DatasetOneShotDetection:
+        """Return :meth:`subset`, or a copy with all images; augmentation is the loader's, so the mode changes nothing.
+
+        The copy shares what is already decoded.
+        """
+        return copy(self) if subset_size is None else self.subset(subset_size)
+
+    def get_name(self) -> str:
+        """Return the name."""
+        return self.name
+
+    def get_eval_scale(self) -> float | None:
+        """Return the image size at which evaluation sees objects at the right size."""
+        return self.eval_scale
+
+    @property
+    def num_images(self) -> int:
+        """How many images there are, with or without boxes."""
+        return len(self)
+
+    @property
+    def num_boxes(self) -> int:
+        """How many boxes there are, difficult ones included."""
+        return len(self.gtboxframe)
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes are annotated."""
+        return len(self._class_files)
 
     def _check_files(self) -> None:
         for folder in (self.images_folder, self.class_images_folder):
-            if not folder.is_dir():
+            if folder is not None and not folder.is_dir():
                 raise DataError(f"data set {self.name!r}: no such folder: {folder}")
         for image_id in self._image_files:
             self._check_file(self.image_path(image_id), "imageid", image_id)
-        for class_id in self._class_files:
+        for class_id in self._class_files if self.has_class_images else ():
             self._check_file(self.class_image_path(class_id), "classid", class_id)
 
     def _check_file(self, path: Path, column: str, value: int) -> None:
@@ -204,14 +335,16 @@ class DatasetOneShotDetection:
 
     def _origin(self, column: str, value: int) -> str:
         """Return where an id was first named, for messages."""
-        rows = self.frame.index[self.frame[column] == value]
+        rows = self.gtboxframe.index[self.gtboxframe[column] == value]
         table = self.annotation or "the table"
         if len(rows) == 0:
             return f"{table}, {column} {value}"
-        return f"{table}, {self.frame.index.name or 'row'} {rows[0]}, {column} {value}"
+        return f"{table}, {self.gtboxframe.index.name or 'row'} {rows[0]}, {column} {value}"
 
 
-def build_dataset(name: str, data_root: Path, *, cache_images: bool = False) -> DatasetOneShotDetection:
+def build_dataset(
+    name: str, data_root: Path, *, eval_scale: float | None = None, cache_images: bool = False
+) -> DatasetOneShotDetection:
     """Return a data set by its name (see :mod:`os2d.data.catalog`); the generated one is drawn if it is absent.
 
     Raises:
@@ -222,35 +355,14 @@ def build_dataset(name: str, data_root: Path, *, cache_images: bool = False) -> 
         ensure_shelf(data_root, source.shelf)
     annotation = read_annotation(source)
     return DatasetOneShotDetection(
-        source.name,
-        frame_of(annotation.rows),
-        source.images,
-        source.class_images,
-        source.nominal_size,
-        image_files=annotation.file_of_image,
+        gtboxframe=frame_of(annotation.rows),
+        gt_path=source.class_images,
+        image_path=source.images,
+        name=source.name,
+        image_size=source.nominal_size,
+        eval_scale=eval_scale,
         cache_images=cache_images,
+        image_ids=annotation.image_ids,
+        image_file_names=list(annotation.file_of_image.values()),
         annotation=source.annotation,
     )
-
-
-def frame_of(rows: Sequence[BoxRow]) -> pd.DataFrame:
-    """Return annotation rows as a table whose index is the line number in the file."""
-    return pd.DataFrame(rows, columns=list(BoxRow._fields)).set_index("line")
-
-
-def _with_file_names(frame: pd.DataFrame, annotation: Path | None) -> pd.DataFrame:
-    missing = [c for c in REQUIRED_COLUMNS if c not in frame.columns]
-    if missing:
-        found = ", ".join(map(str, frame.columns))
-        raise DataError(f"{annotation or 'annotation table'}: column {missing[0]!r} is missing; found {found}")
-    added = {
-        file: frame[id_].astype(str) + ".jpg"
-        for id_, file in (("imageid", "imagefilename"), ("classid", "classfilename"))
-        if file not in frame.columns
-    }
-    return frame.assign(**added)
-
-
-def _first_values(frame: pd.DataFrame, key: Hashable, value: Hashable) -> dict[int, str]:
-    first = frame.drop_duplicates(key)
-    return {int(k): str(v) for k, v in zip(first[key], first[value], strict=True)}

@@ -109,7 +109,7 @@ def buckets(dataset: DatasetOneShotDetection) -> list[list[int]]:
     """Return the image ids grouped by the size of the loaded image, in the order of first appearance."""
     ids_of_size: dict[Size, list[int]] = defaultdict(list)
     for image_id in dataset.image_ids:
-        ids_of_size[dataset.image_size(image_id)].append(image_id)
+        ids_of_size[dataset.size_of_image(image_id)].append(image_id)
     return list(ids_of_size.values())
 
 

@@ -29,12 +29,13 @@ def val_new_cl(golden: Golden, image_size: int) -> DatasetOneShotDetection:
     """The evaluation subset of the tiny data set with the nominal image size of the golden files."""
     named = build_dataset("grozi-val-new-cl", golden.path("os2d/tiny_dataset"))
     return DatasetOneShotDetection(
-        named.name,
-        named.frame,
-        named.images_folder,
+        named.gtboxframe,
         named.class_images_folder,
+        named.images_folder,
+        named.name,
         image_size,
-        image_files={i: named.image_path(i).name for i in named.image_ids},
+        image_ids=named.image_ids,
+        image_file_names=named.image_file_names,
     )
 
 
@@ -46,8 +47,8 @@ def test_named_subsets_hold_the_expected_images_and_boxes(golden: Golden) -> Non
         assert dataset.image_ids == expected["image_ids"]
         assert [dataset.image_path(i).name for i in dataset.image_ids] == expected["image_file_names"]
         assert dataset.class_ids == expected["class_ids"]
-        assert len(dataset.frame) == expected["num_boxes"]
-        assert dataset.frame["gtbboxid"].tolist() == expected["gtbboxids"]
+        assert len(dataset.gtboxframe) == expected["num_boxes"]
+        assert dataset.gtboxframe["gtbboxid"].tolist() == expected["gtbboxids"]
 
 
 @pytest.mark.reads("os2d/evaluate_plain.npz", "os2d/tiny_dataset")

@@ -8,7 +8,8 @@ from yacs.config import CfgNode
 from os2d.config import default_config
 from os2d.data.annotation import read_annotation
 from os2d.data.catalog import find_dataset
-from os2d.data.dataset import DatasetOneShotDetection, frame_of
+from os2d.data.dataset import DatasetOneShotDetection
+from os2d.data.table import frame_of
 
 TINY_DATASET = "os2d/tiny_dataset"
 
@@ -27,10 +28,11 @@ def evaluated_dataset(data_root: Path, case: Case) -> DatasetOneShotDetection:
     source = find_dataset("grozi-val-new-cl", data_root)
     annotation = read_annotation(source)
     return DatasetOneShotDetection(
-        source.name,
         frame_of(annotation.rows),
-        source.images,
         source.class_images,
+        source.images,
+        source.name,
         case.meta["image_size"],
-        image_files=annotation.file_of_image,
+        image_ids=annotation.image_ids,
+        image_file_names=list(annotation.file_of_image.values()),
     )

@@ -1,3 +1,4 @@
+import doctest
 import pickle
 import shutil
 from pathlib import Path
@@ -7,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+import os2d.data.dataset
 from os2d.data.dataset import DatasetOneShotDetection, build_dataset
 from os2d.data.images import loaded_size
 from os2d.data.scale import recommended_scale
@@ -21,7 +23,7 @@ def root(tmp_path: Path) -> Path:
     return Path(shutil.copytree(TINY, tmp_path / "data"))
 
 
-def own_dataset(folder: Path, nominal_size: int = 40, **options: bool) -> DatasetOneShotDetection:
+def own_dataset(folder: Path, **options: bool) -> DatasetOneShotDetection:
     """Two images of 40 x 30 and 20 x 60 pixels, three boxes of classes 5 and 2."""
     for name, size in (("0.png", (40, 30)), ("1.png", (20, 60)), ("5.png", (8, 8)), ("2.png", (6, 9))):
         Image.new("RGB", size, (200, 10, 10)).save(folder / name)
@@ -31,7 +33,7 @@ def own_dataset(folder: Path, nominal_size: int = 40, **options: bool) -> Datase
         [0, "0.png", 2, "2.png", 1, 1, 0.25, 0.1, 1.0, 1.0],
         [1, "1.png", 5, "5.png", 2, 0, 0.0, 0.5, 1.0, 1.0],
     ]
-    return DatasetOneShotDetection("own", pd.DataFrame(rows, columns=columns), folder, folder, nominal_size, **options)
+    return DatasetOneShotDetection(pd.DataFrame(rows, columns=columns), folder, folder, "own", 40, 32.0, **options)
 
 
 def test_boxes_are_in_pixels_of_the_loaded_image(tmp_path: Path) -> None:
@@ -44,8 +46,8 @@ def test_boxes_are_in_pixels_of_the_loaded_image(tmp_path: Path) -> None:
 
 def test_an_image_of_another_size_is_brought_to_the_nominal_area(tmp_path: Path) -> None:
     dataset = own_dataset(tmp_path)
-    assert dataset.image_size(1) == Size(23, 69) == Size.of_image(dataset.load_image(1))
-    assert dataset.image_size(0) == Size(40, 30) == Size.of_image(dataset.load_image(0))
+    assert dataset.size_of_image(1) == Size(23, 69) == Size.of_image(dataset.load_image(1))
+    assert dataset.size_of_image(0) == Size(40, 30) == Size.of_image(dataset.load_image(0))
 
 
 def test_an_image_never_shrinks_to_nothing() -> None:
@@ -61,7 +63,7 @@ def test_classes_are_sorted_and_found_by_image(tmp_path: Path) -> None:
 
 def test_a_subset_keeps_the_first_images(tmp_path: Path) -> None:
     subset = own_dataset(tmp_path).subset(1)
-    assert (subset.name, subset.image_ids, len(subset.frame)) == ("own-subset1", [0], 2)
+    assert (subset.name, subset.image_ids, len(subset.gtboxframe)) == ("own-subset1", [0], 2)
 
 
 def test_preloaded_images_survive_the_loss_of_their_file(tmp_path: Path) -> None:
@@ -104,7 +106,7 @@ def test_a_missing_file_is_refused_at_once(tmp_path: Path, file: str, column: st
     dataset = own_dataset(tmp_path)
     (tmp_path / file).unlink()
     with pytest.raises(DataError, match=rf"{file}: no such (class )?image file \(named by .*{column}\)"):
-        DatasetOneShotDetection("own", dataset.frame, tmp_path, tmp_path, 40)
+        DatasetOneShotDetection(dataset.gtboxframe, tmp_path, tmp_path, "own", 40)
 
 
 def test_a_missing_file_is_named_with_the_line_of_the_table(root: Path) -> None:
@@ -148,9 +150,9 @@ def test_an_image_with_too_many_pixels_is_refused(tmp_path: Path, monkeypatch: p
 
 
 def test_a_table_without_a_column_is_refused(tmp_path: Path) -> None:
-    frame = own_dataset(tmp_path).frame.drop(columns="ty")
+    frame = own_dataset(tmp_path).gtboxframe.drop(columns="ty")
     with pytest.raises(DataError, match="column 'ty' is missing; found imageid"):
-        DatasetOneShotDetection("own", frame, tmp_path, tmp_path, 40)
+        DatasetOneShotDetection(frame, tmp_path, tmp_path, "own", 40)
 
 
 def test_the_recommended_scale_brings_the_median_object_to_the_anchor(root: Path) -> None:
@@ -166,4 +168,58 @@ def test_the_real_photos_are_a_custom_set(photos: Path) -> None:
     assert dataset.name == "cards-val"
     assert len(dataset.class_ids) == 6
     assert all(len(dataset.boxes(i)) for i in dataset.image_ids)
-    assert all(dataset.load_image(i).size == dataset.image_size(i) for i in dataset.image_ids[:3])
+    assert all(dataset.load_image(i).size == dataset.size_of_image(i) for i in dataset.image_ids[:3])
+
+
+def test_the_documented_example_runs() -> None:
+    results = doctest.testmod(os2d.data.dataset)
+    assert (results.attempted > 10, results.failed) == (True, 0)
+
+
+def test_a_call_written_for_the_published_program_works(root: Path) -> None:
+    frame = pd.read_csv(root / "grozi/classes/grozi.csv")
+    folders = (str(root / "grozi/classes/images"), str(root / "grozi/src/3264"))
+    options = {"cache_images": True, "no_image_reading": False, "logger_prefix": "OS2D"}
+    dataset = DatasetOneShotDetection(frame, *folders, "own", 3264, 1280.0, **options)
+    assert (dataset.get_name(), dataset.image_size, dataset.get_eval_scale()) == ("own", 3264, 1280.0)
+    assert (dataset.num_images, dataset.num_boxes) == (frame["imageid"].nunique(), len(frame))
+    assert dataset.get_class_ids().tolist() == frame["classid"].unique().tolist()
+    first = dataset.image_ids[:2]
+    rows = frame[frame["imageid"].isin(first)]
+    assert dataset.get_dataframe_for_image_ids(first)["gtbboxid"].tolist() == rows["gtbboxid"].tolist()
+    assert dataset.get_class_ids_for_image_ids(first).tolist() == rows["classid"].unique().tolist()
+    assert dataset.copy_subset(2).name == "own-subset2"
+    assert dataset.copy_subset().image_ids == dataset.image_ids
+
+
+def test_annotations_keep_a_copy_of_the_original_labels(tmp_path: Path) -> None:
+    dataset = own_dataset(tmp_path)
+    boxes = dataset.get_image_annotation_for_imageid(0)
+    boxes.field("labels")[:] = 0
+    assert dataset.boxes(0).field("labels").tolist() == [5, 2]
+    assert boxes.field("labels_original").tolist() == [5, 2]
+    assert boxes.field("difficult_original").tolist() == [False, True]
+
+
+def test_buckets_hold_one_size_each(tmp_path: Path) -> None:
+    assert own_dataset(tmp_path).split_images_into_buckets_by_size() == [[0], [1]]
+
+
+def test_files_on_another_machine_are_not_looked_for(tmp_path: Path) -> None:
+    frame, nowhere = own_dataset(tmp_path).gtboxframe, tmp_path / "nowhere"
+    assert DatasetOneShotDetection(frame, nowhere, nowhere, "own", 40, no_image_reading=True).class_ids == [2, 5]
+
+
+def test_a_data_set_for_a_detector_has_no_class_images(tmp_path: Path) -> None:
+    frame = own_dataset(tmp_path).gtboxframe.assign(classfilename=None)
+    dataset = DatasetOneShotDetection(frame, None, tmp_path, "boxes-only", 40, cache_images=True)
+    dataset.preload()
+    assert (dataset.has_class_images, dataset.class_ids, len(dataset.boxes(0))) == (False, [2, 5], 2)
+    with pytest.raises(DataError, match="'boxes-only' has no class images, which one-shot detection needs"):
+        dataset.class_image(2)
+
+
+def test_image_ids_without_their_files_are_refused(tmp_path: Path) -> None:
+    frame = own_dataset(tmp_path).gtboxframe
+    with pytest.raises(DataError, match="image_ids and image_file_names belong together"):
+        DatasetOneShotDetection(frame, tmp_path, tmp_path, "own", 40, image_ids=[0])

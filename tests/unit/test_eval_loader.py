@@ -20,9 +20,9 @@ TINY = Path(__file__).parents[1] / "data" / "golden" / "os2d" / "tiny_dataset"
 @pytest.fixture
 def dataset() -> DatasetOneShotDetection:
     named = build_dataset("grozi-val-new-cl", TINY)
-    files = {i: named.image_path(i).name for i in named.image_ids}
-    folders = (named.images_folder, named.class_images_folder)
-    return DatasetOneShotDetection(named.name, named.frame, *folders, 320, image_files=files)
+    images = {"image_ids": named.image_ids, "image_file_names": named.image_file_names}
+    folders = (named.class_images_folder, named.images_folder)
+    return DatasetOneShotDetection(named.gtboxframe, *folders, named.name, 320, **images)
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_views_turn_counter_clockwise_and_then_mirror(
     image.paste((255, 255, 255), (0, 0, 8, 8))
     for class_id in dataset.class_ids:
         image.save(tmp_path / f"{class_id}.png")
-    marked = DatasetOneShotDetection("marked", dataset.frame, dataset.images_folder, tmp_path, 320)
+    marked = DatasetOneShotDetection(dataset.gtboxframe, tmp_path, dataset.images_folder, "marked", 320)
     config.eval.class_image_augmentation = kind
     class_ids, views = zip(*load_class_images(marked, config), strict=True)
     assert class_ids == (11, 23, 42)

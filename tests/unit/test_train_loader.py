@@ -22,8 +22,8 @@ CODER = BoxCoder(56, 8)
 @pytest.fixture
 def dataset() -> DatasetOneShotDetection:
     named = build_dataset("grozi-train", TINY)
-    folders = (named.images_folder, named.class_images_folder)
-    return DatasetOneShotDetection(named.name, named.frame, *folders, 320, cache_images=True)
+    folders = (named.class_images_folder, named.images_folder)
+    return DatasetOneShotDetection(named.gtboxframe, *folders, named.name, 320, cache_images=True)
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ class Patch:
 
 
 def patch_of(dataset: DatasetOneShotDetection, image_id: int, role: str) -> Patch:
-    size = dataset.image_size(image_id)
+    size = dataset.size_of_image(image_id)
     left = 0.0 if role == "neg" else 32.0
     return Patch(BoxList(torch.tensor([[left, 0.0, left + 96, 80.0]]), size), 11, role)
 
@@ -174,7 +174,7 @@ def test_a_broken_image_is_one_clear_error(tmp_path: Path, config: CfgNode, work
     named = build_dataset("grozi-train", TINY)
     for path in named.images_folder.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes()[:2000])
-    broken = DatasetOneShotDetection(named.name, named.frame, tmp_path, named.class_images_folder, 320)
+    broken = DatasetOneShotDetection(named.gtboxframe, named.class_images_folder, tmp_path, named.name, 320)
     config.runtime.num_workers = workers
     with pytest.raises(DataError) as error:
         load(broken, config)
@@ -183,20 +183,19 @@ def test_a_broken_image_is_one_clear_error(tmp_path: Path, config: CfgNode, work
 
 
 def test_a_data_set_without_boxes_is_refused(dataset: DatasetOneShotDetection, config: CfgNode) -> None:
-    folders = (dataset.images_folder, dataset.class_images_folder)
-    empty = DatasetOneShotDetection("empty", dataset.frame[:0], *folders, 320, image_files={601: "601.png"})
+    folders = (dataset.class_images_folder, dataset.images_folder)
+    images = {"image_ids": [601], "image_file_names": ["601.png"]}
+    empty = DatasetOneShotDetection(dataset.gtboxframe[:0], *folders, "empty", 320, **images)
     with pytest.raises(DataError, match="'empty' has no boxes to train on"):
         TrainBatches(empty, config, CODER, seed=0)
 
 
 def test_images_without_boxes_are_negatives(dataset: DatasetOneShotDetection, config: CfgNode) -> None:
-    folders = (dataset.images_folder, dataset.class_images_folder)
-    frame = dataset.frame[dataset.frame["imageid"] == 601]
-    files = {601: "601.png", 602: "602.png"}
+    folders = (dataset.class_images_folder, dataset.images_folder)
+    frame = dataset.gtboxframe[dataset.gtboxframe["imageid"] == 601]
+    images = {"image_ids": [601, 602], "image_file_names": ["601.png", "602.png"]}
     config.train.batch_size = 1
-    batches = TrainBatches(
-        DatasetOneShotDetection("partly", frame, *folders, 320, image_files=files), config, CODER, seed=0
-    )
+    batches = TrainBatches(DatasetOneShotDetection(frame, *folders, "partly", 320, **images), config, CODER, seed=0)
     without = next(b for b in map(batches.__getitem__, range(4)) if b.image_ids == [602])
     assert without.cls_targets.unique().tolist() == [0]
 
