@@ -269,7 +269,7 @@ class DatasetOneShotDetection:
         return self.gtboxframe[self.gtboxframe["imageid"].isin(list(image_ids))]
 
     def get_image_annotation_for_imageid(self, image_id: int) -> BoxList:
-        """Return a copy of :meth:`boxes` with the fields once more as ``labels_original`` and ``difficult_original``."""
+        """Return a copy of :meth:`boxes` that also has ``labels_original`` and ``difficult_original``."""
         boxes = self.boxes(image_id)
         for name in ("labels", "difficult"):
             values = boxes.field(name)
