@@ -17,3 +17,10 @@ def to_tensor(image: Image.Image, mean: Sequence[float], std: Sequence[float]) -
     """Return the normalised pixels of an RGB image, (3, h, w) float32."""
     pixels = torch.from_numpy(np.array(image, dtype=np.uint8)).permute(2, 0, 1).float().div_(255)
     return pixels.sub_(torch.tensor(mean).view(3, 1, 1)).div_(torch.tensor(std).view(3, 1, 1)).contiguous()
+
+
+def to_image(image_3hw: Tensor, mean: Sequence[float], std: Sequence[float]) -> Image.Image:
+    """Return the picture behind normalised pixels (3, h, w), rounded to whole grey levels."""
+    pixels = image_3hw.detach().float().cpu() * torch.tensor(std).view(3, 1, 1) + torch.tensor(mean).view(3, 1, 1)
+    levels = pixels.mul(255).round().clamp(0, 255).to(torch.uint8)
+    return Image.fromarray(levels.permute(1, 2, 0).contiguous().numpy())
