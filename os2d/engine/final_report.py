@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import torch
 from yacs.config import CfgNode
 
 from os2d.engine.average_precision import VocResult
 from os2d.engine.evaluation import Evaluation, EvaluationSet, images_with_boxes, save_detections
+from os2d.engine.pictures import best_detections
 from os2d.run import Run
-from os2d.structures.boxes import BoxList
 from os2d.visualization.detection_grid import GridRow, detection_grid
 
 PICTURED_IMAGES = 4
@@ -33,7 +32,7 @@ def report(evaluations: Mapping[str, Evaluation], sets: Sequence[EvaluationSet],
 def _row(evaluated: EvaluationSet, evaluation: Evaluation, image_id: int, config: CfgNode) -> GridRow:
     dataset, index = evaluated.dataset, evaluation.image_ids.index(image_id)
     truth = evaluation.ground_truth[index]
-    shown = _best(evaluation.detections[index], config)
+    shown = best_detections(evaluation.detections[index], config.visualization.eval)
     classes = dict.fromkeys([*truth.field("labels").tolist(), *shown.field("labels").tolist()])
     return GridRow(
         title=f"image {image_id}",
@@ -42,12 +41,6 @@ def _row(evaluated: EvaluationSet, evaluation: Evaluation, image_id: int, config
         detections=shown,
         class_images={class_id: dataset.class_image(class_id) for class_id in classes},
     )
-
-
-def _best(detections: BoxList, config: CfgNode) -> BoxList:
-    shown = detections[detections.field("scores") > config.visualization.eval.score_threshold]
-    scores = shown.field("scores")
-    return shown[torch.topk(scores, min(config.visualization.eval.max_detections, len(scores))).indices]
 
 
 def _per_class_table(per_threshold: Mapping[float, VocResult]) -> str:

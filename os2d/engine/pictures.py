@@ -29,7 +29,8 @@ from os2d.run import Run
 from os2d.structures.boxes import BoxList
 from os2d.structures.sizes import Size
 from os2d.visualization.anchor_maps import AnchorMap, HeatLevel, anchor_map_panel, class_heat_maps
-from os2d.visualization.annotated_image import Mark, annotated_image, detection_marks, ground_truth_marks
+from os2d.visualization.annotated_image import annotated_image
+from os2d.visualization.marks import Mark, detection_marks, ground_truth_marks
 
 logger = logging.getLogger(__name__)
 
@@ -123,7 +124,7 @@ class Pictures:
                     AnchorMap("targets", cells(batch.cls_targets), targets=True),
                     AnchorMap("IoU of anchors", cells(remapped.iou_anchors), limits=(0, 1)),
                     AnchorMap("scores", cells(matches.class_scores)),
-                    AnchorMap("gradient, aligned", None if gradients[0] is None else cells(gradients[0])),
+                    AnchorMap("gradient", None if gradients[0] is None else cells(gradients[0])),
                     AnchorMap("targets, remapped", cells(remapped.targets), targets=True),
                     AnchorMap("IoU of boxes", cells(remapped.iou_decoded), limits=(0, 1)),
                     AnchorMap("class loss", cells(losses_per_element)),

@@ -76,7 +76,7 @@ def class_heat_maps(title: str, levels: Sequence[HeatLevel]) -> Figure:
         small = level.image.resize(size.scaled(min(1.0, LARGEST_SIDE_PX / max(size))))
         show_image(axes[2], small, f"over the image, {size.w}×{size.h}")
         axes[2].images[0].set_extent((0, size.w, size.h, 0))
-        axes[2].imshow(level.scores, extent=_extent(level), cmap="inferno", alpha=0.55, interpolation="bilinear")
+        axes[2].imshow(level.scores, extent=_extent(level), cmap="autumn", alpha=_opacity(level.scores))
         axes[2].set(xlim=(0, size.w), ylim=(size.h, 0))
         top += TITLE + height + GAP
     return figure
@@ -123,9 +123,15 @@ def _draw_map(axes: Axes, anchor_map: AnchorMap, level: HeatLevel | None = None)
     else:
         low, high = anchor_map.limits or (float(values.min()), float(values.max()))
         axes.imshow(values, cmap="viridis", vmin=low, vmax=high, extent=extent, interpolation="nearest")
-        name_panel(axes, f"{anchor_map.title}: {values.min():.2g} to {values.max():.2g}", size=8.5)
+        name_panel(axes, f"{anchor_map.title}: {values.min() + 0.0:.2g} to {values.max() + 0.0:.2g}", size=8.5)
     if level:
         axes.set(xlim=(0, level.image.width), ylim=(level.image.height, 0))
+
+
+def _opacity(scores_HW: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how much of the image the scores hide: nothing where they are lowest, most where they are highest."""
+    spread = np.ptp(scores_HW)
+    return 0.65 * (scores_HW - scores_HW.min()) / spread if spread > 0 else np.zeros_like(scores_HW)
 
 
 def _extent(level: HeatLevel) -> tuple[float, float, float, float]:

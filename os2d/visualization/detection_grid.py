@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Polygon, Rectangle
 from PIL import Image
 
 from os2d.structures.affine import BoxTransform
 from os2d.structures.boxes import BoxList, box_iou
 from os2d.structures.sizes import Size
+from os2d.visualization.marks import Mark, draw_marks
+from os2d.visualization.panel import ALIGNMENT_COLOUR, GROUND_TRUTH_COLOUR, Placement, show_image
 
 PANEL, CLASS_PANEL, TITLE, GAP, LEGEND = 4.9, 2.0, 0.24, 0.06, 0.32
 """Widths of an image and of the class images beside it, heights of a title and the legend, space between: inches."""
@@ -24,11 +24,11 @@ TALLEST_PANEL = 1.5
 """Height of an image panel over its width."""
 
 DOTS_PER_INCH = 85
+FONT_SIZE = 6.5
 LARGEST_SIDE_PX = 600
 """Images are drawn at no more than this, so that the file stays small."""
 
 CLASS_COLUMNS, CLASS_ROWS = 2, 3
-GROUND_TRUTH_COLOUR, ALIGNMENT_COLOUR = "yellow", "red"
 FOUND_IOU = 0.5
 PALETTE = [
     *(colour for k, colour in enumerate(colormaps["tab10"].colors) if k not in (3, 7, 8)),  # type: ignore[attr-defined]
@@ -67,7 +67,7 @@ def detection_grid(rows: Sequence[GridRow]) -> Figure:
     width = 2 * PANEL + CLASS_PANEL + 4 * GAP
     height = sum(heights) + len(rows) * (TITLE + GAP) + LEGEND
     figure = Figure(figsize=(width, height), dpi=DOTS_PER_INCH)
-    place = _Placement(figure, width, height)
+    place = Placement(figure, width, height)
     top = 0.0
     for row, panel in zip(rows, heights, strict=True):
         small = _shrunk(row)
@@ -79,19 +79,6 @@ def detection_grid(rows: Sequence[GridRow]) -> Figure:
     return figure
 
 
-@dataclass(frozen=True)
-class _Placement:
-    """Places axes by inches from the top-left corner; a layout engine would take seconds for so many axes."""
-
-    figure: Figure
-    width: float
-    height: float
-
-    def axes(self, left: float, top: float, width: float, height: float) -> Axes:
-        bottom = self.height - top - height
-        return self.figure.add_axes((left / self.width, bottom / self.height, width / self.width, height / self.height))
-
-
 def _colours(rows: Sequence[GridRow]) -> dict[int, tuple[float, ...]]:
     """Return a colour per class, the same in every row."""
     classes = sorted({class_id for row in rows for class_id in row.class_images})
@@ -99,30 +86,32 @@ def _colours(rows: Sequence[GridRow]) -> dict[int, tuple[float, ...]]:
 
 
 def _draw_ground_truth(axes: Axes, row: GridRow) -> None:
-    _show(axes, row.image, f"{row.title}: ground truth")
+    show_image(axes, row.image, f"{row.title}: ground truth")
     truth = row.ground_truth
-    for box, label, difficult in zip(
-        truth.boxes_xyxy.tolist(), truth.field("labels").tolist(), truth.field("difficult").tolist(), strict=True
-    ):
-        _draw_box(axes, box, GROUND_TRUTH_COLOUR, linestyle=":" if difficult else "-")
-        _caption(axes, box, f"{label}", GROUND_TRUTH_COLOUR, "black")
+    marks = [
+        Mark(box, f"{label}", dotted=difficult)
+        for box, label, difficult in zip(
+            truth.boxes_xyxy.tolist(), truth.field("labels").tolist(), truth.field("difficult").tolist(), strict=True
+        )
+    ]
+    draw_marks(axes, marks, Size.of_image(row.image), row.image.width / PANEL, FONT_SIZE)
 
 
 def _draw_detections(axes: Axes, row: GridRow, colours: Mapping[int, tuple[float, ...]]) -> None:
     found = row.detections
-    _show(axes, row.image, f"{row.title}: {len(found)} best detections")
-    hits = _hits(found, row.ground_truth)
-    if "transform_corners" in found.fields:
-        for corners in found.field("transform_corners").reshape(-1, 4, 2)[:, [0, 1, 3, 2]].numpy():
-            axes.add_patch(Polygon(corners, fill=False, edgecolor=ALIGNMENT_COLOUR, linewidth=0.8, alpha=0.7))
-    parts = (found.boxes_xyxy.tolist(), found.field("labels").tolist(), found.field("scores").tolist(), hits)
-    for box, label, score, hit in reversed(list(zip(*parts, strict=True))):  # the best one is drawn last, on top
-        _draw_box(axes, box, colours[label], linestyle="-" if hit else ":")
-        _caption(axes, box, f"{label}: {score:.2f}", colours[label], "white")
+    show_image(axes, row.image, f"{row.title}: {len(found)} best detections")
+    nothing: list[None] = [None] * len(found)
+    corners = found.field("transform_corners").tolist() if "transform_corners" in found.fields else nothing
+    parts = (found.field("labels").tolist(), found.field("scores").tolist(), _hits(found, row.ground_truth), corners)
+    marks = [
+        Mark(box, f"{label}: {score:.2f}", colours[label], "white", corners=outline, dotted=not hit)
+        for box, label, score, hit, outline in zip(found.boxes_xyxy.tolist(), *parts, strict=True)
+    ]
+    draw_marks(axes, marks, Size.of_image(row.image), row.image.width / PANEL, FONT_SIZE)
 
 
 def _draw_class_images(
-    place: _Placement,
+    place: Placement,
     left: float,
     top: float,
     height: float,
@@ -133,29 +122,9 @@ def _draw_class_images(
     for k, (class_id, image) in enumerate(list(row.class_images.items())[: CLASS_ROWS * CLASS_COLUMNS]):
         x, y = left + k % CLASS_COLUMNS * cell_width, top + k // CLASS_COLUMNS * cell_height
         axes = place.axes(x + GAP, y + TITLE, cell_width - 2 * GAP, cell_height - TITLE - GAP)
-        _show(axes, image, f"class {class_id}", size=7.5)
+        show_image(axes, image, f"class {class_id}", size=7.5)
         for side in axes.spines.values():
             side.set(visible=True, edgecolor=colours[class_id], linewidth=2.5)
-
-
-def _show(axes: Axes, image: Image.Image, title: str, size: float = 9) -> None:
-    axes.imshow(np.asarray(image))
-    axes.set_title(title, fontsize=size, pad=3)
-    axes.set(xticks=[], yticks=[], xlim=(0, image.width), ylim=(image.height, 0))
-    for side in axes.spines.values():
-        side.set_visible(False)
-
-
-def _draw_box(axes: Axes, box: Sequence[float], colour: str | tuple[float, ...], linestyle: str) -> None:
-    x1, y1, x2, y2 = box
-    style = {"fill": False, "edgecolor": colour, "linewidth": 1.8, "linestyle": linestyle}
-    axes.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, **style))  # type: ignore[arg-type]
-
-
-def _caption(axes: Axes, box: Sequence[float], text: str, colour: str | tuple[float, ...], text_colour: str) -> None:
-    x, y = max(box[0], 0), max(box[1], 0)
-    frame = {"facecolor": colour, "edgecolor": "none", "pad": 1.0, "alpha": 0.85}
-    axes.text(x, y, text, fontsize=6.5, color=text_colour, va="top", ha="left", bbox=frame, clip_on=True)
 
 
 def _hits(found: BoxList, truth: BoxList) -> list[bool]:

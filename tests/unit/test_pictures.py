@@ -217,8 +217,7 @@ def test_listed_images_are_drawn_in_place_of_the_first(make_config: MakeConfig, 
     assert PICTURED_IMAGES >= 4 and all(pictures.draws_image(dataset, i, "eval") for i in dataset.image_ids)
 
 
-@pytest.mark.parametrize("branch", ["eval", "mining"])
-@pytest.mark.parametrize("views", [1, 8])
+@pytest.mark.parametrize(("branch", "views"), [("eval", 1), ("eval", 8), ("mining", 1)])
 def test_heat_maps_of_every_level_and_view(make_config: MakeConfig, run: ConsoleRun, branch: str, views: int) -> None:
     _, dataset, _ = a_network(make_config())
     image_id = dataset.image_ids[1]
