@@ -9,18 +9,21 @@ from __future__ import annotations
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from torch.optim import Optimizer
 from yacs.config import CfgNode
 
 from os2d.data.catalog import data_root
-from os2d.data.dataset import build_dataset
+from os2d.data.dataset import DatasetOneShotDetection, build_dataset
 from os2d.data.train_loader import TrainBatch, build_train_loader
 from os2d.engine.best_model import BestModel
 from os2d.engine.device import prepare_device
 from os2d.engine.evaluation import (
     Evaluation,
+    EvaluationSet,
     build_evaluation_sets,
     evaluate_model,
     metrics_by_name,
@@ -39,7 +42,7 @@ from os2d.engine.training_state import dump_of_failed_step, load_optimizer, on_c
 from os2d.engine.training_step import StepOutcome, training_step
 from os2d.errors import TrainingDivergedError
 from os2d.modeling.checkpoint import load_weights
-from os2d.modeling.model import build_os2d
+from os2d.modeling.model import Os2d, build_os2d
 from os2d.run import Run
 
 logger = logging.getLogger(__name__)
@@ -55,7 +58,11 @@ def train_task(config: CfgNode, run: Run) -> dict[str, float]:
     """Train as configured and return the metrics of the last evaluation, and of the best one if it is tracked."""
     if not config.train.do_training or config.train.optim.max_iter == 0:
         return evaluate_task(config, run)
-    training = Training(config, run)
+    return train_to_the_end(Training(config, run), run)
+
+
+def train_to_the_end(training: Training, run: Run) -> dict[str, float]:
+    """Go on where the run was left, if it was, and return the metrics of the last evaluation and the best ones."""
     state = run.resume()
     if state is not None:
         training.load_state_dict(state)
@@ -70,26 +77,42 @@ def train_task(config: CfgNode, run: Run) -> dict[str, float]:
             training.step(batch)
 
 
-class Training:
-    """A training between two steps."""
+@dataclass(frozen=True)
+class TrainingParts:
+    """What a training works with; the network is on its device."""
 
-    def __init__(self, config: CfgNode, run: Run) -> None:
+    model: Os2d
+    optimizer: Optimizer
+    dataset: DatasetOneShotDetection
+    evaluation_sets: Sequence[EvaluationSet]
+
+
+def build_parts(config: CfgNode, run: Run) -> TrainingParts:
+    """Return the parts that a configuration names, with the weights to start from."""
+    device = prepare_device(config)
+    model = build_os2d(config)
+    optimizer_state = load_start_weights(model, config, run)
+    model.to(device)
+    optimizer = build_optimizer(trainable_parameters(model), config.train.optim)
+    if optimizer_state:
+        load_optimizer(optimizer, optimizer_state, config.init.model)
+        set_lr(optimizer, config.train.optim.lr)
+    dataset = build_dataset(config.train.dataset_name, data_root(config), cache_images=config.train.cache_images)
+    return TrainingParts(model, optimizer, dataset, build_evaluation_sets(config, dataset))
+
+
+class Training:
+    """A training between two steps; the parts are those the configuration names unless others are given."""
+
+    def __init__(self, config: CfgNode, run: Run, parts: TrainingParts | None = None) -> None:
+        parts = parts or build_parts(config, run)
         self.config = config
         self.run = run
-        self.device = prepare_device(config)
-        self.model = build_os2d(config)
-        optimizer_state = load_start_weights(self.model, config, run)
-        self.model.to(self.device)
-        self.optimizer = build_optimizer(trainable_parameters(self.model), config.train.optim)
-        if optimizer_state:
-            load_optimizer(self.optimizer, optimizer_state, config.init.model)
-            set_lr(self.optimizer, config.train.optim.lr)
+        self.model, self.optimizer = parts.model, parts.optimizer
+        self.dataset, self.evaluation_sets = parts.dataset, parts.evaluation_sets
+        self.device = next(self.model.parameters()).device
         self.annealing = build_annealing(self.optimizer, config.train.optim.anneal_lr, config.eval.iter)
         self.objective = Os2dObjective.from_config(config)
-        self.dataset = build_dataset(
-            config.train.dataset_name, data_root(config), cache_images=config.train.cache_images
-        )
-        self.evaluation_sets = build_evaluation_sets(config, self.dataset)
         self.best = BestModel.from_config(config)
         self.meters = Meters()
         self.iteration = 0
