@@ -24,7 +24,7 @@ def report(evaluations: Mapping[str, Evaluation], sets: Sequence[EvaluationSet],
             _row(evaluated, evaluations[name], i, config) for i in images_with_boxes(evaluated.dataset, PICTURED_IMAGES)
         ]
         run.artifact(f"pictures/{name}.png", detection_grid(rows))
-        run.artifact(f"per_class/{name}.csv", _per_class_table(evaluations[name].per_class))
+        run.artifact(f"per_class/{name}.csv", per_class_table(evaluations[name].per_class))
     if config.visualization.eval.path_to_save_detections:
         save_detections(evaluations, Path(config.visualization.eval.path_to_save_detections))
 
@@ -43,7 +43,8 @@ def _row(evaluated: EvaluationSet, evaluation: Evaluation, image_id: int, config
     )
 
 
-def _per_class_table(per_threshold: Mapping[float, VocResult]) -> str:
+def per_class_table(per_threshold: Mapping[float, VocResult]) -> str:
+    """Return a table of average precision, recall and positives of every class at every IoU threshold, as CSV."""
     lines = ["iou_threshold,class_id,average_precision,recall,positives"]
     for threshold, voc in per_threshold.items():
         columns = (voc.class_ids, voc.ap_per_class, voc.recall_per_class, voc.positives_per_class)
