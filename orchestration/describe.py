@@ -16,18 +16,49 @@ makes 2 variants x 2 learning rates x 3 seeds = 12 trials.
 
 from __future__ import annotations
 
-import itertools
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from orchestration.errors import DescriptionError
+from orchestration.spaces import (
+    Conditional,
+    Point,
+    Space,
+    choice,
+    draws,
+    grid,
+    loguniform,
+    randint,
+    uniform,
+    when,
+    zipped,
+)
 
-Point = Mapping[str, Any]
-"""One point of a space: dotted configuration key -> value."""
+__all__ = [
+    "Column",
+    "Conditional",
+    "Experiment",
+    "Need",
+    "Point",
+    "Resources",
+    "Row",
+    "Space",
+    "Table",
+    "Variant",
+    "choice",
+    "draws",
+    "grid",
+    "loguniform",
+    "randint",
+    "seeds",
+    "uniform",
+    "when",
+    "zipped",
+]
 
 _NAME = re.compile(r"[^\W_][^/\\\x00-\x1f]*")
 
@@ -60,40 +91,6 @@ class Resources:
             object.__setattr__(self, key, float(value))
         if self.gpus > 1 and not self.gpus.is_integer():
             raise DescriptionError(f"Resources: gpus: expected a fraction of one card or whole cards, got {self.gpus}")
-
-
-@dataclass(frozen=True)
-class Space:
-    """Points to try, in order. ``a * b`` combines every point of both, ``a + b`` tries one after the other."""
-
-    points: tuple[Point, ...]
-
-    def __mul__(self, other: Space) -> Space:
-        shared = sorted({key for p in self.points for key in p} & {key for p in other.points for key in p})
-        if shared:
-            raise DescriptionError(
-                f"Space: both factors of a product set {', '.join(shared)}; set a key in one of them"
-            )
-        return Space(tuple({**a, **b} for a, b in itertools.product(self.points, other.points)))
-
-    def __add__(self, other: Space) -> Space:
-        return Space(self.points + other.points)
-
-    def where(self, condition: Callable[[Point], bool]) -> Space:
-        """Return the points for which the condition holds."""
-        return Space(tuple(point for point in self.points if condition(point)))
-
-
-def grid(axes: Mapping[str, Iterable[Any]]) -> Space:
-    """Return every combination of the values; the last key varies fastest."""
-    columns = {}
-    for key, values in axes.items():
-        if isinstance(values, str) or not isinstance(values, Iterable):
-            raise DescriptionError(f"grid: {key}: expected a list of values, got {values!r}; write [{values!r}]")
-        columns[key] = list(values)
-        if not columns[key]:
-            raise DescriptionError(f"grid: {key}: the list of values is empty")
-    return Space(tuple(dict(zip(columns, values, strict=True)) for values in itertools.product(*columns.values())))
 
 
 def seeds(count_or_seeds: int | Iterable[int]) -> tuple[int, ...]:

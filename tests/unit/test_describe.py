@@ -2,34 +2,8 @@
 
 import pytest
 
-from orchestration.describe import Column, Experiment, Need, Resources, Table, Variant, grid, seeds
+from orchestration.describe import Column, Experiment, Need, Resources, Table, Variant, seeds
 from orchestration.errors import DescriptionError
-
-
-def test_grid_combines_every_value_and_the_last_key_varies_fastest():
-    assert grid({"a": [1, 2], "b": ["x", "y"]}).points == (
-        {"a": 1, "b": "x"},
-        {"a": 1, "b": "y"},
-        {"a": 2, "b": "x"},
-        {"a": 2, "b": "y"},
-    )
-
-
-def test_spaces_multiply_add_and_filter():
-    space = (grid({"a": [1, 2]}) * grid({"b": [1, 2]})).where(lambda point: point["a"] <= point["b"])
-    assert space.points == ({"a": 1, "b": 1}, {"a": 1, "b": 2}, {"a": 2, "b": 2})
-    assert (grid({"a": [1]}) + grid({"b": [2]})).points == ({"a": 1}, {"b": 2})
-
-
-def test_a_product_of_spaces_that_set_the_same_key_is_refused():
-    with pytest.raises(DescriptionError, match=r"both factors of a product set lr"):
-        grid({"lr": [1]}) * grid({"lr": [2]})
-
-
-@pytest.mark.parametrize("axes", [{"note": "abc"}, {"lr": 0.1}, {"lr": []}])
-def test_an_axis_without_a_list_of_values_is_refused(axes):
-    with pytest.raises(DescriptionError, match=next(iter(axes))):
-        grid(axes)
 
 
 def test_seeds_are_counted_or_listed():

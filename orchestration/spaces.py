@@ -1,0 +1,212 @@
+"""Spaces: the configurations to try, as data.
+
+::
+
+    grid({"train.batch_size": [2, 4]})                                      # every combination
+    zipped({"model.backbone_arch": ["ResNet50", "ResNet101"], "train.optim.lr": [1e-3, 5e-4]})   # side by side
+    draws({"train.optim.lr": loguniform(1e-5, 1e-2), "train.batch_size": choice([2, 4])}, n=20)  # at random
+
+``a * b`` combines every point of both, ``a + b`` tries one after the other, ``a.where(condition)`` drops points, and
+``a * when(condition, b)`` combines only the points for which the condition holds.
+
+Draw ``i`` depends on the seed, on ``i`` and on the name of the key alone: more draws keep those there were, and a
+further key leaves the values of the others as they are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from orchestration.errors import DescriptionError
+
+Point = Mapping[str, Any]
+"""One point of a space: dotted configuration key -> value."""
+
+Condition = Callable[[Point], bool]
+
+
+@dataclass(frozen=True)
+class Space:
+    """Points to try, in order."""
+
+    points: tuple[Point, ...]
+
+    def __mul__(self, other: Space | Conditional) -> Space:
+        applies: Condition = other.condition if isinstance(other, Conditional) else lambda point: True
+        inner = other.space if isinstance(other, Conditional) else other
+        combined: list[Point] = []
+        for point in self.points:
+            if not _holds(applies, point):
+                combined.append(point)
+                continue
+            for added in inner.points:
+                shared = sorted(point.keys() & added.keys())
+                if shared:
+                    raise DescriptionError(
+                        f"Space: both factors of a product set {', '.join(shared)}; set a key in one of them"
+                    )
+                combined.append({**point, **added})
+        return Space(tuple(combined))
+
+    def __add__(self, other: Space) -> Space:
+        return Space(self.points + other.points)
+
+    def where(self, condition: Condition) -> Space:
+        """Return the points for which the condition holds."""
+        return Space(tuple(point for point in self.points if _holds(condition, point)))
+
+
+@dataclass(frozen=True)
+class Conditional:
+    """A factor of a product for the points that satisfy a condition; the others stay as they are."""
+
+    condition: Condition
+    space: Space
+
+
+def when(condition: Condition, space: Space) -> Conditional:
+    """Return the right factor of a product that applies where the condition holds.
+
+    ``grid({"optim": ["sgd", "adam"]}) * when(lambda p: p["optim"] == "sgd", grid({"momentum": [0.8, 0.9]}))`` is three
+    points: two with ``sgd``, one with ``adam``.
+    """
+    return Conditional(condition, space)
+
+
+def grid(axes: Mapping[str, Iterable[Any]]) -> Space:
+    """Return every combination of the values; the last key varies fastest."""
+    columns = {key: _values("grid", key, values) for key, values in axes.items()}
+    return Space(tuple(dict(zip(columns, values, strict=True)) for values in itertools.product(*columns.values())))
+
+
+def zipped(axes: Mapping[str, Iterable[Any]]) -> Space:
+    """Return the first values of all keys, then the second ones, and so on; all lists are equally long."""
+    columns = {key: _values("zipped", key, values) for key, values in axes.items()}
+    lengths = {key: len(values) for key, values in columns.items()}
+    if len(set(lengths.values())) > 1:
+        shown = ", ".join(f"{key} has {length}" for key, length in lengths.items())
+        raise DescriptionError(f"zipped: expected lists of the same length; {shown}")
+    return Space(tuple(dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)))
+
+
+class Domain(ABC):
+    """The values that one key can take in a random draw."""
+
+    @abstractmethod
+    def at(self, share: float) -> Any:
+        """Return the value below which a share of all draws lies; ``share`` is in [0, 1)."""
+
+
+@dataclass(frozen=True)
+class _Choice(Domain):
+    values: tuple[Any, ...]
+
+    def at(self, share: float) -> Any:
+        return self.values[int(share * len(self.values))]
+
+
+@dataclass(frozen=True)
+class _Uniform(Domain):
+    low: float
+    high: float
+
+    def at(self, share: float) -> float:
+        return self.low + share * (self.high - self.low)
+
+
+@dataclass(frozen=True)
+class _LogUniform(Domain):
+    low: float
+    high: float
+
+    def at(self, share: float) -> float:
+        value = math.exp(math.log(self.low) + share * (math.log(self.high) - math.log(self.low)))
+        return min(max(value, self.low), self.high)
+
+
+@dataclass(frozen=True)
+class _RandInt(Domain):
+    low: int
+    high: int
+
+    def at(self, share: float) -> int:
+        return self.low + int(share * (self.high - self.low))
+
+
+def choice(values: Iterable[Any]) -> Domain:
+    """Return the domain of some values, all equally likely."""
+    return _Choice(tuple(_values("choice", "values", values)))
+
+
+def uniform(low: float, high: float) -> Domain:
+    """Return the domain of the numbers from ``low`` up to ``high``, all equally likely."""
+    _require_range("uniform", low, high)
+    return _Uniform(float(low), float(high))
+
+
+def loguniform(low: float, high: float) -> Domain:
+    """Return the domain of the numbers from ``low`` up to ``high`` whose logarithms are equally likely."""
+    _require_range("loguniform", low, high)
+    if low <= 0:
+        raise DescriptionError(f"loguniform: expected a lower bound above 0, got {low!r}")
+    return _LogUniform(float(low), float(high))
+
+
+def randint(low: int, high: int) -> Domain:
+    """Return the domain of the whole numbers from ``low`` to ``high - 1``, as Ray and NumPy count them."""
+    for bound in (low, high):
+        if isinstance(bound, bool) or not isinstance(bound, int):
+            raise DescriptionError(f"randint: expected whole numbers, got {bound!r}")
+    _require_range("randint", low, high)
+    return _RandInt(low, high)
+
+
+def draws(domains: Mapping[str, Domain], n: int, seed: int = 0) -> Space:
+    """Return ``n`` random points; each key is drawn from its domain, independently of the others."""
+    for key, domain in domains.items():
+        if not isinstance(domain, Domain):
+            raise DescriptionError(
+                f"draws: {key}: expected choice(...), uniform(...), loguniform(...) or randint(...), got {domain!r}"
+            )
+    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+        raise DescriptionError(f"draws: n: expected a positive number of points, got {n!r}")
+    return Space(tuple({key: d.at(_share(seed, i, key)) for key, d in domains.items()} for i in range(n)))
+
+
+def _share(seed: int, index: int, key: str) -> float:
+    """Return a number in [0, 1) that looks random and is the same on every machine and in every version."""
+    digest = hashlib.sha256(f"{seed}/{index}/{key}".encode()).digest()
+    return (int.from_bytes(digest[:8], "big") >> 11) / 2**53
+
+
+def _values(function: str, key: str, values: Iterable[Any]) -> Sequence[Any]:
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise DescriptionError(f"{function}: {key}: expected a list of values, got {values!r}; write [{values!r}]")
+    listed = list(values)
+    if not listed:
+        raise DescriptionError(f"{function}: {key}: the list of values is empty")
+    return listed
+
+
+def _require_range(function: str, low: float, high: float) -> None:
+    for bound in (low, high):
+        if isinstance(bound, bool) or not isinstance(bound, int | float) or not math.isfinite(bound):
+            raise DescriptionError(f"{function}: expected two numbers, got {low!r} and {high!r}")
+    if low >= high:
+        raise DescriptionError(f"{function}: expected a lower bound below the upper one, got {low!r} and {high!r}")
+
+
+def _holds(condition: Condition, point: Point) -> bool:
+    try:
+        return bool(condition(point))
+    except KeyError as e:
+        raise DescriptionError(
+            f"Space: a condition reads {e.args[0]}, which the point {dict(point)} does not set; "
+            "put the factor that sets it to the left, or use point.get"
+        ) from e
