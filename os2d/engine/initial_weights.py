@@ -10,7 +10,7 @@ from typing import Any
 from yacs.config import CfgNode
 
 from os2d.errors import CheckpointError
-from os2d.modeling.checkpoint import load_init_model, load_initial_weights
+from os2d.modeling.checkpoint import kept_keys, load_init_model, load_initial_weights
 from os2d.modeling.model import Os2d
 from os2d.run import Run
 
@@ -44,7 +44,7 @@ def load_start_weights(model: Os2d, config: CfgNode, run: Run) -> dict[str, Any]
     if MODEL_INPUT in run.inputs:
         path = trained_checkpoint(run.inputs[MODEL_INPUT])
         logger.info("weights: %s", path)
-        load_init_model(model, path)
+        load_init_model(model, path, kept_keys(config.init))
         return None
     logger.info("weights: %s", config.init.model or f"random, seed {config.random_seed}")
     return load_initial_weights(model, config.init)

@@ -1,118 +1,108 @@
-"""Weights files: reading them safely, fitting them to the network, writing them so that no half file remains.
+"""Fitting weights files to the network, and writing its checkpoints.
 
 A file either fits and is loaded completely, or nothing is changed and the error names what does not fit.
 """
 
 from __future__ import annotations
 
-import os
-from argparse import Namespace
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
 from os2d.errors import CheckpointError
-from os2d.modeling import weakalign
 from os2d.modeling.backbone import Backbone
+from os2d.modeling.conversion import recognition, weakalign
+from os2d.modeling.conversion.conversions import CONVERSIONS
+from os2d.modeling.conversion.recognition import Recognised, recognise
+from os2d.modeling.conversion.resnet import CLASSIFIER, STAGES
+from os2d.modeling.key_comparison import KeyDifferences, compare_keys
 from os2d.modeling.model import Os2d
+from os2d.modeling.network_description import (
+    NetworkDescription,
+    describe_backbone,
+    describe_network,
+    different_twin,
+)
+from os2d.modeling.network_keys import TRANSFORM_LINEAR, TRANSFORM_NET
+from os2d.modeling.weights_file import load_weights, write_whole
 
-SAFE_GLOBALS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
-    Namespace,  # weakalign keeps its command line
-    np.dtype,
-    *(type(np.dtype(name)) for name in ("float32", "float64", "int64")),
-    # The best criterion value so far may be a numpy scalar; numpy moved its constructor once.
-    (np._core.multiarray.scalar, "numpy._core.multiarray.scalar"),  # type: ignore[attr-defined]
-    (np._core.multiarray.scalar, "numpy.core.multiarray.scalar"),  # type: ignore[attr-defined]
-]
-"""What a weights file may hold besides tensors and plain Python values; nothing here runs code from the file."""
-
-LISTED_KEYS = 5
-"""Keys of each kind that an error message spells out."""
-
-IMAGE_BRANCH, CLASS_BRANCH = "net_feature_maps.", "net_label_features.net_class_features."
-CLASSIFIER_PARTS = ("layer1.", "layer2.", "layer3.", "layer4.", "fc.")
-"""Parts of an ImageNet classifier that a backbone may lack because it is cut before them."""
+logger = logging.getLogger(__name__)
 
 
 def load_initial_weights(model: Os2d, init: CfgNode) -> dict[str, Any] | None:
     """Load the files that ``init.model`` and then ``init.transform`` name, if any; return the optimiser's state."""
-    optimizer_state = load_init_model(model, init.model) if init.model else None
+    keeping = kept_keys(init)
+    optimizer_state = load_init_model(model, init.model, keeping) if init.model else None
     if init.transform:
-        load_init_transform(model, init.transform)
+        load_init_transform(model, init.transform, keeping)
     return optimizer_state
 
 
-def load_init_model(model: Os2d, path: str | Path) -> dict[str, Any] | None:
+def kept_keys(init: CfgNode) -> tuple[str, ...]:
+    """Return the keys of the network that no file may set: with ``init.skip_transform_linear`` the last layer's."""
+    return TRANSFORM_LINEAR if init.skip_transform_linear else ()
+
+
+def load_init_model(model: Os2d, path: str | Path, keeping: Collection[str] = ()) -> dict[str, Any] | None:
     """Load a checkpoint of the whole network, or a backbone for both branches.
 
     A backbone may be a torchvision ResNet (its last stages and classifier are left out) or that of weakalign.
 
+    Args:
+        model: the network.
+        path: of the file.
+        keeping: keys of the network that keep their values, whatever the file holds.
+
     Returns:
-        The state of the optimiser if the file has one.
+        The state of the optimiser if the file has one that fits what was loaded.
 
     Raises:
         CheckpointError: if the file cannot be read or does not fit; the model is unchanged then.
     """
     content = load_weights(path)
-    weights = content.get("net", content.get("state_dict", content))
-    if not isinstance(weights, Mapping) or not all(isinstance(t, Tensor) for t in weights.values()):
-        raise CheckpointError(f"{path}: expected weights by name, at the top or under 'net' or 'state_dict'")
-    if any(key.startswith(IMAGE_BRANCH) for key in weights):
-        fitting = _fitting(model, weights, path, ignored=())
-        if model.merged:
-            _check_branches_are_equal(fitting, path)
-        model.load_state_dict(fitting)
-        return content.get("optimizer")
-    if weakalign.is_weakalign(weights):
-        weights = weakalign.backbone_weights(weights)
+    found = recognise(content)
+    if found is None:
+        raise CheckpointError(f"{path}: expected weights by name, at the top or under {', '.join(recognition.PLACES)}")
+    if found.layout is recognition.OS2D:
+        return _load_network(model, found.weights, path, keeping, content.get("optimizer"))
+    weights = _backbone_weights(found, path)
     backbone = model.net_feature_maps
-    fitting = _fitting(backbone, weights, path, ignored=_parts_cut_off(backbone))
+    differences = backbone_differences(backbone, weights)
+    if differences:
+        hints = hints_on_config(describe_backbone(weights), describe_backbone(backbone.state_dict()))
+        raise CheckpointError(_does_not_fit(path, hints, differences))
+    fitting = _complete(backbone.state_dict(), weights)
     backbone.load_state_dict(fitting)
     if not model.merged:
         model.net_label_features.net_class_features.load_state_dict(fitting)
     return None
 
 
-def load_init_transform(model: Os2d, path: str | Path) -> None:
+def load_init_transform(model: Os2d, path: str | Path, keeping: Collection[str] = ()) -> None:
     """Load the affine regressor of a weakalign file into the TransformNet.
 
     Raises:
         CheckpointError: if the file cannot be read or does not fit; the model is unchanged then.
     """
-    content = load_weights(path)
-    weights = content.get("state_dict")
-    if not isinstance(weights, Mapping) or not weakalign.is_weakalign(weights):
-        raise CheckpointError(f"{path}: expected a weakalign checkpoint, with FeatureExtraction.* under 'state_dict'")
-    transform_net = model.os2d_head_creator.aligner.parameter_regressor
-    regressor = weakalign.regressor_weights(weights, transform_net.linear.kernel_size[0])
-    transform_net.load_state_dict(_fitting(transform_net, regressor, path, ignored=()))
-
-
-def load_weights(path: str | Path) -> dict[str, Any]:
-    """Return the content of a weights file, with every tensor on the CPU; no code in the file is run.
-
-    Raises:
-        CheckpointError: if there is no such file, or it is truncated or something else.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such weights file")
-    try:
-        with torch.serialization.safe_globals(SAFE_GLOBALS):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged pickle can raise anything
+    found = recognise(load_weights(path))
+    if found is None or found.layout is not recognition.WEAKALIGN:
         raise CheckpointError(
-            f"{path}: not a readable weights file, or a truncated one ({type(error).__name__}); expected a file of "
-            "tensors and plain values as torch.save writes it: get or convert it again"
-        ) from error
-    if not isinstance(content, Mapping):
-        raise CheckpointError(f"{path}: expected a dictionary of weights, got {type(content).__name__}")
-    return dict(content)
+            f"{path}: expected a weakalign checkpoint, with FeatureExtraction.* under 'state_dict'"
+            + (f"; this is {found.layout.holds}" if found else "")
+        )
+    transform_net = model.os2d_head_creator.aligner.parameter_regressor
+    regressor = weakalign.regressor_weights(found.weights, transform_net.linear.kernel_size[0])
+    state = transform_net.state_dict()
+    kept = {key.removeprefix(TRANSFORM_NET): state[key.removeprefix(TRANSFORM_NET)] for key in keeping}
+    fitting = {**regressor, **kept}
+    differences = compare_keys(fitting, {key: tensor.shape for key, tensor in state.items()})
+    if differences:
+        raise CheckpointError(_does_not_fit(path, "", differences))
+    transform_net.load_state_dict(_complete(state, fitting))
 
 
 def save_checkpoint(path: str | Path, net: nn.Module, optimizer_state: Mapping[str, Any] | None, **extra: Any) -> None:
@@ -121,68 +111,97 @@ def save_checkpoint(path: str | Path, net: nn.Module, optimizer_state: Mapping[s
     Raises:
         CheckpointError: if the file cannot be written, for example because the disk is full.
     """
-    path = Path(path)
-    content = {"net": _on_cpu(net.state_dict()), "optimizer": optimizer_state, **extra}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except (OSError, RuntimeError) as error:  # torch reports a failed write as either
-        raise CheckpointError(f"{path}: cannot write the checkpoint ({error}); is the disk full?") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(path, {"net": _on_cpu(net.state_dict()), "optimizer": optimizer_state, **extra})
+
+
+def network_differences(model: Os2d, weights: Mapping[str, Tensor]) -> KeyDifferences:
+    """Return how the weights of a whole network differ from what the model has."""
+    return compare_keys(weights, {key: tensor.shape for key, tensor in model.state_dict().items()})
+
+
+def backbone_differences(backbone: Backbone, weights: Mapping[str, Tensor]) -> KeyDifferences:
+    """Return how the weights of a ResNet differ from what the backbone has; the parts it is cut before do not count."""
+    expected = {key: tensor.shape for key, tensor in backbone.state_dict().items()}
+    return compare_keys(weights, expected, _is_cut_off(backbone))
+
+
+def hints_on_config(file: NetworkDescription, network: NetworkDescription) -> str:
+    """Return which configuration keys would build the network of the file; empty if they agree."""
+    of_file, of_network = file.config_keys(), network.config_keys()
+    if set(file.architectures) & set(network.architectures):
+        of_file["model.backbone_arch"] = of_network["model.backbone_arch"]
+    different = [f"{key} {value}" for key, value in of_file.items() if value != of_network.get(key, value)]
+    return f"this file needs {', '.join(different)}" if different else ""
+
+
+def _load_network(
+    model: Os2d,
+    weights: Mapping[str, Tensor],
+    path: str | Path,
+    keeping: Collection[str],
+    optimizer_state: dict[str, Any] | None,
+) -> dict[str, Any] | None:
+    state = model.state_dict()
+    kept = {key: state[key] for key in keeping}
+    differences = network_differences(model, {**weights, **kept})
+    if differences:
+        hints = hints_on_config(describe_network({**weights, **kept}), describe_network(state))
+        if set(differences.of_another_shape) == set(TRANSFORM_LINEAR) and len(differences) == len(TRANSFORM_LINEAR):
+            hints += "; or set init.skip_transform_linear True to load all but this layer, which stays the identity"
+        raise CheckpointError(_does_not_fit(path, hints, differences))
+    key = different_twin(weights) if model.merged else None
+    if key is not None:
+        raise CheckpointError(
+            f"{path}: its two branches have different weights ({key}); set model.merge_branch_parameters to False"
+        )
+    model.load_state_dict(_complete(state, {**weights, **kept}))
+    if kept:
+        logger.warning(
+            "%s: loaded without the last layer of the TransformNet (%s), which stays the identity, and without the "
+            "state of the optimiser, as init.skip_transform_linear asks",
+            path,
+            ", ".join(kept),
+        )
+        return None
+    return optimizer_state
+
+
+def _backbone_weights(found: Recognised, path: str | Path) -> Mapping[str, Tensor]:
+    """Return the weights of a ResNet under torchvision's names.
+
+    Raises:
+        CheckpointError: the file must be converted first.
+    """
+    if found.layout is recognition.WEAKALIGN:
+        return weakalign.backbone_weights(found.weights)
+    if found.layout.name in CONVERSIONS:
+        raise CheckpointError(
+            f"{path}: holds {found.layout.holds}, whose names are others; convert it first: "
+            f"oneshot models convert {path}, and take the file that this writes"
+        )
+    if found.layout is recognition.DETECTRON2:
+        raise CheckpointError(f"{path}: holds {found.layout.holds}, which no OS2D network can start from")
+    return found.weights
+
+
+def _complete(state: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weights in the order of the state; what old files lack, the count of batches, is the state's own."""
+    return {key: weights.get(key, tensor) for key, tensor in state.items()}
+
+
+def _does_not_fit(path: str | Path, hints: str, differences: KeyDifferences) -> str:
+    advice = hints.removeprefix("; ") or "check the keys of `model`, or take another file"
+    return f"{path}: does not fit the network; {advice}. {differences}"
+
+
+def _is_cut_off(backbone: Backbone) -> Callable[[str], bool]:
+    """Return what tells the keys of the parts of an ImageNet classifier that a backbone is cut before."""
+    kept = {f"{name}." for name, _ in backbone.named_children()}
+    cut_off = tuple(part for part in STAGES + CLASSIFIER if part not in kept)
+    return lambda key: key.startswith(cut_off)
 
 
 def _on_cpu(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the tensors on the CPU; those that shared memory still do, or a merged model would be stored twice."""
     moved: dict[int, Tensor] = {}
     return {key: moved.setdefault(tensor.data_ptr(), tensor.detach().cpu()) for key, tensor in state.items()}
-
-
-def _fitting(
-    module: nn.Module, weights: Mapping[str, Tensor], path: str | Path, ignored: tuple[str, ...]
-) -> dict[str, Tensor]:
-    """Return a complete state of the module made of the weights.
-
-    Keys that start with one of ``ignored`` may be left over. Old files do not count batches (``num_batches_tracked``);
-    the module's own count stays then.
-    """
-    state = module.state_dict()
-    missing = [k for k in state if k not in weights and not k.endswith(".num_batches_tracked")]
-    unexpected = [k for k in weights if k not in state and not k.startswith(ignored)]
-    mismatched = [
-        f"{k} {tuple(weights[k].shape)} instead of {tuple(state[k].shape)}"
-        for k in state
-        if k in weights and weights[k].shape != state[k].shape
-    ]
-    problems = {"missing": missing, "unexpected": unexpected, "of another shape": mismatched}
-    if any(problems.values()):
-        listed = "; ".join(_listed(problem, keys) for problem, keys in problems.items() if keys)
-        raise CheckpointError(
-            f"{path}: does not fit the network; check the keys of `model`, or take another file. {listed}"
-        )
-    return {key: weights.get(key, tensor) for key, tensor in state.items()}
-
-
-def _listed(problem: str, keys: list[str]) -> str:
-    more = f" and {len(keys) - LISTED_KEYS} more" if len(keys) > LISTED_KEYS else ""
-    return f"{len(keys)} {problem}: {', '.join(keys[:LISTED_KEYS])}{more}"
-
-
-def _parts_cut_off(backbone: Backbone) -> tuple[str, ...]:
-    kept = {name for name, _ in backbone.named_children()}
-    return tuple(part for part in CLASSIFIER_PARTS if part.removesuffix(".") not in kept)
-
-
-def _check_branches_are_equal(weights: Mapping[str, Tensor], path: str | Path) -> None:
-    for key, tensor in weights.items():
-        if key.startswith(IMAGE_BRANCH):
-            twin = weights[CLASS_BRANCH + key.removeprefix(IMAGE_BRANCH)]
-            if twin.data_ptr() != tensor.data_ptr() and not torch.equal(twin, tensor):
-                raise CheckpointError(
-                    f"{path}: its two branches have different weights ({key}); "
-                    "set model.merge_branch_parameters to False"
-                )

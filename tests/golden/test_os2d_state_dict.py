@@ -3,7 +3,7 @@ import torch
 from golden_cases import Golden
 
 from os2d.config import default_config
-from os2d.modeling import weakalign
+from os2d.modeling.conversion import weakalign
 from os2d.modeling.model import build_os2d
 
 VARIANTS = [

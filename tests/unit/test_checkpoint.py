@@ -17,8 +17,8 @@ from os2d.modeling.checkpoint import (
     load_weights,
     save_checkpoint,
 )
+from os2d.modeling.conversion.weakalign import BACKBONE_PREFIXES
 from os2d.modeling.model import Os2d, build_os2d
-from os2d.modeling.weakalign import BACKBONE_PREFIXES
 
 
 def small_config(seed: int = 0) -> CfgNode:

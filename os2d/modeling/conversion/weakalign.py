@@ -8,7 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor
+
+from os2d.errors import CheckpointError
+from os2d.modeling.alignment import TransformNet
+from os2d.modeling.conversion.resnet import STEM, Converted, renamed_start, take_resnet
+from os2d.modeling.key_comparison import compare_keys
+from os2d.modeling.network_keys import CLASS_BRANCH, IMAGE_BRANCH, TRANSFORM_NET
 
 BACKBONE_PREFIXES = {
     "conv1.": "FeatureExtraction.model.0.",
@@ -25,10 +32,36 @@ REGRESSOR_PREFIX = "FeatureRegression."
 LINEAR_WEIGHT = "linear.weight"
 """The one tensor that is stored in another shape: (P, channels * kernel * kernel) for (P, channels, kernel, kernel)."""
 
+TEMPLATE_CELLS, KERNEL_SIZES, CHANNELS = 15 * 15, [7, 5, 5], [128, 64]
+"""Of the regressor; those of the published network too."""
 
-def is_weakalign(weights: Mapping[str, Tensor]) -> bool:
+
+def recognises(weights: Mapping[str, Tensor]) -> bool:
     """Tell whether these are the weights of a weakalign file."""
     return any(key.startswith("FeatureExtraction.model.") for key in weights)
+
+
+def convert(weights: Mapping[str, Tensor]) -> Converted:
+    """Return a whole network with merged branches: the backbone, twice by name, and the affine regressor.
+
+    Raises:
+        CheckpointError: keys are missing, unexpected or of another shape.
+    """
+    known = (*BACKBONE_PREFIXES.values(), REGRESSOR_PREFIX)
+    rename = renamed_start(BACKBONE_PREFIXES)
+    parts = (*STEM, "layer1.", "layer2.", "layer3.")
+    resnet = take_resnet(weights, parts, rename, lambda key: not key.startswith(known[:-1]))
+    regressor = regressor_weights(weights, KERNEL_SIZES[-1])
+    with torch.device("meta"):  # only names and shapes are wanted
+        transform_net = TransformNet(TEMPLATE_CELLS, len(regressor.get("linear.bias", ())), KERNEL_SIZES, CHANNELS)
+    expected = {REGRESSOR_PREFIX + key: tensor.shape for key, tensor in transform_net.state_dict().items()}
+    differences = compare_keys({REGRESSOR_PREFIX + key: tensor for key, tensor in regressor.items()}, expected)
+    if differences:
+        raise CheckpointError(f"not the affine regressor of weakalign: {differences}")
+    branches = {branch + key: t for branch in (IMAGE_BRANCH, CLASS_BRANCH) for key, t in resnet.weights.items()}
+    network = branches | {TRANSFORM_NET + key: tensor for key, tensor in regressor.items()}
+    dropped = tuple(key for key in resnet.dropped if not key.startswith(REGRESSOR_PREFIX))
+    return Converted(network, resnet.architecture, dropped)
 
 
 def backbone_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

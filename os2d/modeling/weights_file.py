@@ -1,0 +1,128 @@
+"""Weights files on disk: reading them without running code from them, writing them whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from argparse import Namespace
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from os2d.errors import CheckpointError
+from os2d.modeling.missing_weights import why_missing
+from os2d.modeling.pickled_numpy import NUMPY_GLOBALS, PickledArray, read_pickle
+
+SAFE_GLOBALS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
+    Namespace,  # weakalign keeps its command line
+    # The best criterion value so far may be a numpy scalar; retrieval networks keep whitening matrices.
+    *((stand_in, name) for name, stand_in in NUMPY_GLOBALS.items()),
+]
+"""What a weights file may hold besides tensors and plain Python values; nothing here runs code from the file."""
+
+ZIP_START = b"PK\x03\x04"
+LEGACY_START = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
+"""First bytes of files that torch wrote before its version 1.6: its magic number, pickled."""
+PICKLE_START = b"\x80"
+
+KNOWN_STARTS: Mapping[bytes, str] = {
+    b"<!doctype html": "a web page: the download gave a page instead of the file",
+    b"<html": "a web page: the download gave a page instead of the file",
+    b"version https://git-lfs": "a pointer of Git LFS: the file itself was not downloaded",
+    b"\x1f\x8b": "a gzip archive: unpack it first",
+}
+"""First bytes, in lower case -> what such a file is."""
+
+
+def load_weights(path: str | Path) -> dict[str, Any]:
+    """Return the content of a weights file, with every tensor on the CPU; no code in the file is run.
+
+    Files of any version of torch are read, and pickles of plain values and NumPy arrays, whose arrays become tensors.
+
+    Raises:
+        CheckpointError: if there is no such file, or it is truncated or something else.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(why_missing(path))
+    content = _with_tensors(_read(path))
+    if not isinstance(content, Mapping):
+        raise CheckpointError(f"{path}: expected a dictionary of weights, got {type(content).__name__}")
+    return dict(content)
+
+
+def file_format(path: Path) -> str:
+    """Return how the file is written: ``torch``, ``torch, before 1.6`` or ``pickle``."""
+    with path.open("rb") as stream:
+        start = stream.read(len(LEGACY_START))
+    if start.startswith(PICKLE_START) and start != LEGACY_START:
+        return "pickle"
+    return "torch, before 1.6" if start == LEGACY_START else "torch"
+
+
+def write_whole(path: str | Path, content: Mapping[str, Any]) -> None:
+    """Write what :func:`load_weights` reads; the file appears complete or not at all.
+
+    Raises:
+        CheckpointError: if the file cannot be written, for example because the disk is full.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except (OSError, RuntimeError) as error:  # torch reports a failed write as either
+        raise CheckpointError(f"{path}: cannot write the checkpoint ({error}); is the disk full?") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> object:
+    try:
+        if file_format(path) == "pickle":
+            return read_pickle(path)
+        with torch.serialization.safe_globals(SAFE_GLOBALS), warnings.catch_warnings():
+            # torch says that it ignores the encoding, but strings of Python 2 are bytes that it decodes by it; latin1
+            # keeps every byte, also of the numbers among them.
+            warnings.filterwarnings("ignore", message="pickle_load_args only works")
+            return torch.load(path, map_location="cpu", weights_only=True, encoding="latin1")
+    except Exception as error:  # a damaged pickle can raise anything
+        raise CheckpointError(f"{path}: not a readable weights file: {_why_unreadable(path, error)}") from error
+
+
+def _why_unreadable(path: Path, error: Exception) -> str:
+    """Return what is wrong, and what to do about it."""
+    with path.open("rb") as stream:
+        start = stream.read(64)
+    if not start:
+        return "it is empty; get it again"
+    for known, what in KNOWN_STARTS.items():
+        if start.lstrip().lower().startswith(known):
+            return f"it is {what}"
+    refused = re.search(r"GLOBAL (\S+) w", str(error))
+    if refused:
+        return (
+            f"it names {refused[1]}, which tensors and plain values do not need; nothing in it was run. "
+            "Take a file of weights alone, or one from a source you trust and save its weights anew"
+        )
+    if start.startswith((ZIP_START, LEGACY_START)):
+        return f"it is truncated or damaged ({type(error).__name__}); get it again"
+    return (
+        f"it was not written by torch.save ({type(error).__name__}); expected a file of tensors and plain values: "
+        "get or convert it again"
+    )
+
+
+def _with_tensors(value: Any) -> Any:
+    """Return nested content with NumPy arrays as tensors; what shared memory still does."""
+    if isinstance(value, PickledArray):
+        return torch.from_numpy(value.array())
+    if isinstance(value, Mapping) and any(isinstance(v, Mapping | PickledArray) for v in value.values()):
+        return {key: _with_tensors(entry) for key, entry in value.items()}
+    return value
