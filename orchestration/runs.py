@@ -51,12 +51,11 @@ class Runs:
         """Return the trials meant by a path, ``<experiment>/<name>``, a name, or the first digits of a signature."""
         if (Path(text) / "trial.json").exists():
             return [TrialFolder(Path(text).resolve())]
-        named = self.names()
         found = {
-            folder.signature
-            for experiment, name, folder in named
-            if text in (name, f"{experiment}/{name}") or (len(text) >= 4 and folder.signature.startswith(text))
+            folder.signature for experiment, name, folder in self.names() if text in (name, f"{experiment}/{name}")
         }
+        if len(text) >= 4:  # not by name: a name may have gone over to a later trial
+            found |= {folder.signature for folder in self.folders() if folder.signature.startswith(text)}
         return [self.folder(signature) for signature in sorted(found)]
 
     def create(self, trial: Trial) -> TrialFolder:

@@ -1,4 +1,4 @@
-"""Commands that plan, run and watch trials: ``plan``, ``run``, ``status`` and ``logs``."""
+"""Commands that plan, run, watch and compare trials: ``plan``, ``run``, ``status``, ``logs`` and ``diff``."""
 
 from __future__ import annotations
 
@@ -24,6 +24,10 @@ from orchestration.cli.options import (
 from orchestration.durable import to_json
 from orchestration.errors import DescriptionError
 from orchestration.runs import Runs
+
+TrialArgument = Annotated[
+    str, typer.Argument(help="<experiment>/<name>, a name, a signature's first digits, or a path")
+]
 
 
 class LauncherName(StrEnum):
@@ -115,7 +119,7 @@ def status(
 
 @app.command()
 def logs(
-    trial: Annotated[str, typer.Argument(help="<experiment>/<name>, a name, a signature's first digits, or a path")],
+    trial: TrialArgument,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="go on until the trial has ended")] = False,
     attempt: Annotated[int | None, typer.Option(help="its number [default: the last]")] = None,
     runs: RunsOption = RUNS,
@@ -129,3 +133,18 @@ def logs(
         follow_logs(folder, sys.stdout)
     else:
         print_logs(folder, attempt, sys.stdout)
+
+
+@app.command()
+def diff(first: TrialArgument, second: TrialArgument, runs: RunsOption = RUNS, as_json: JsonOption = False) -> None:
+    """Tell why two trials are not one: the configuration keys, data and needs in which they differ."""
+    from orchestration.comparison import differences, print_differences
+    from orchestration.listing import one_trial
+
+    journal = Runs(runs)
+    a, b = one_trial(journal, first).trial, one_trial(journal, second).trial
+    found = differences(a, b)
+    if as_json:
+        print(to_json([difference.as_dict() for difference in found], indent=1))
+    else:
+        print_differences(a, b, found, Console())

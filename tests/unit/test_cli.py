@@ -76,6 +76,17 @@ def test_run_then_status_then_run_again(oneshot):
     assert "2 done" in oneshot("run", "file.py", *LOCAL).stderr
 
 
+def test_diff_tells_why_two_trials_are_two(oneshot):
+    for rate in ("0.5", "0.25"):
+        assert oneshot("run", "file.py", "--rate", rate, *LOCAL).returncode == 0
+    signatures = [record["signature"] for record in json.loads(oneshot("plan", "file.py", "--json").stdout)]
+    other = json.loads(oneshot("plan", "file.py", "--rate", "0.25", "--json").stdout)[0]["signature"]
+    told = json.loads(oneshot("diff", signatures[0][:12], other, "--json").stdout)
+    assert told == [{"what": "optim.lr", "first": 0.5, "second": 0.25, "counts": True}]
+    assert "optim.lr" in oneshot("diff", signatures[0], other).stdout
+    assert oneshot("diff", signatures[0], "nothing").returncode == 2
+
+
 def test_a_failed_trial_is_exit_code_1_and_its_log_is_at_hand(oneshot):
     told = oneshot("run", "file.py", "--bad", *LOCAL, "--cpus", "1")
     assert told.returncode == 1
