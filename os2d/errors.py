@@ -29,3 +29,13 @@ class DeviceError(Os2dError):
 
 class TrainingDivergedError(Os2dError):
     """The loss or the gradient is no longer a finite number."""
+
+
+class DownloadError(Os2dError):
+    """A file that could not be fetched or unpacked."""
+
+
+class DownloadInterruptedError(DownloadError):
+    """A transfer that broke off; the same command continues it."""
+
+    exit_code = 75

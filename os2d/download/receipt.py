@@ -1,0 +1,65 @@
+"""What a finished fetch leaves behind: where the files came from, and that nothing was left half-done."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from os2d.download.partial import disk_errors
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """One file that came.
+
+    Args:
+        file: its published path.
+        source: the address it came from.
+        sha256: of the file, for archives of the archive.
+        size_bytes: likewise.
+    """
+
+    file: str
+    source: str
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """The content of ``.fetched-<name>.json``.
+
+    Args:
+        complete: False while something is being unpacked or moved into place.
+        files: what came.
+        holds: the files and folders that belong to it, relative to the receipt's folder.
+    """
+
+    complete: bool
+    files: tuple[FileRecord, ...] = ()
+    holds: tuple[str, ...] = field(default=())
+
+
+def receipt_path(folder: Path, name: str) -> Path:
+    """Return where the receipt of ``name`` lies."""
+    return folder / f".fetched-{name}.json"
+
+
+def read_receipt(path: Path) -> Receipt | None:
+    """Return the receipt; None when there is none or it cannot be read: then nothing is known."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        files = tuple(FileRecord(**record) for record in content["files"])
+        return Receipt(bool(content["complete"]), files, tuple(content["holds"]))
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+
+
+def write_receipt(path: Path, receipt: Receipt) -> None:
+    """Replace the receipt."""
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f"{path.name}.new")
+        temporary.write_text(json.dumps(asdict(receipt), indent=1), encoding="utf-8")
+        temporary.replace(path)

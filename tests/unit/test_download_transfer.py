@@ -1,0 +1,503 @@
+"""Transfers from real servers on this machine, which break off, lie and change their minds."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import random
+import subprocess
+import threading
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+from pyftpdlib.authorizers import DummyAuthorizer
+from pyftpdlib.handlers import DTPHandler, FTPHandler
+from pyftpdlib.servers import FTPServer
+
+from os2d.download import over_http
+from os2d.download.google_drive import open_google_drive
+from os2d.download.transfer import Address, address_of, fetch_file
+from os2d.errors import DownloadError, DownloadInterruptedError
+from tests.unit.file_server import FileServer, running_file_server
+
+CONTENT = random.Random(7).randbytes(300_000)
+NEW_CONTENT = random.Random(8).randbytes(280_000)
+AT_ONCE = (0.0, 0.0)
+"""Pauses between attempts that do not keep a test waiting."""
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[FileServer]:
+    with running_file_server() as server:
+        yield server
+
+
+@pytest.fixture
+def server(running: FileServer) -> FileServer:
+    running.files.clear()
+    running.asked.clear()
+    return running
+
+
+def fetch(server: FileServer, target: Path, **options: object) -> str:
+    options = {"pauses_seconds": AT_ONCE, **options}
+    return fetch_file(address_of(server.url("/file")), target, **options)  # type: ignore[arg-type]
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir())
+
+
+def ranges(server: FileServer) -> list[str | None]:
+    return [asked.range for asked in server.asked]
+
+
+def test_a_file_comes_whole_and_leaves_nothing_else(server: FileServer, tmp_path: Path) -> None:
+    server.serve("/file", CONTENT)
+
+    sha256 = fetch(server, tmp_path / "new" / "file")
+
+    assert (tmp_path / "new" / "file").read_bytes() == CONTENT
+    assert sha256 == hashlib.sha256(CONTENT).hexdigest()
+    assert names_in(tmp_path / "new") == ["file"]
+
+
+def test_a_connection_cut_half_way_continues_where_it_broke_off(server: FileServer, tmp_path: Path) -> None:
+    server.serve("/file", CONTENT, cut_after=[200_000])
+
+    fetch(server, tmp_path / "file")
+
+    assert (tmp_path / "file").read_bytes() == CONTENT
+    assert ranges(server) == [None, "bytes=200000-"]
+    assert server.asked[1].if_range == '"1"'
+
+
+def test_attempts_are_counted_anew_as_long_as_bytes_come(server: FileServer, tmp_path: Path) -> None:
+    server.serve("/file", CONTENT, cut_after=[60_000] * 4)
+
+    fetch(server, tmp_path / "file", pauses_seconds=(0.0,))
+
+    assert (tmp_path / "file").read_bytes() == CONTENT
+    assert len(server.asked) == 5
+
+
+def test_a_transfer_given_up_is_continued_by_the_next_call(server: FileServer, tmp_path: Path) -> None:
+    server.serve("/file", CONTENT, cut_after=[100_000, 0])
+    with pytest.raises(DownloadInterruptedError, match="100000 bytes are kept") as error:
+        fetch(server, tmp_path / "file", pauses_seconds=(0.0,))
+    assert error.value.exit_code == 75
+    assert not (tmp_path / "file").exists()
+
+    fetch(server, tmp_path / "file")
+
+    assert (tmp_path / "file").read_bytes() == CONTENT
+    assert ranges(server)[-1] == "bytes=100000-"
+
+
+@pytest.mark.parametrize("minds_if_range", [True, False])
+def test_another_version_on_the_server_is_fetched_from_the_start(
+    server: FileServer, tmp_path: Path, minds_if_range: bool
+) -> None:
+    served = server.serve("/file", CONTENT, cut_after=[100_000], minds_if_range=minds_if_range)
+    with pytest.raises(DownloadInterruptedError):
+        fetch(server, tmp_path / "file", pauses_seconds=())
+    served.content, served.etag = NEW_CONTENT, '"2"'
+
+    fetch(server, tmp_path / "file")
+
+    assert (tmp_path / "file").read_bytes() == NEW_CONTENT
+
+
+def test_without_any_version_the_size_tells(server: FileServer, tmp_path: Path) -> None:
+    served = server.serve("/file", CONTENT, etag="", cut_after=[100_000, 100_000])
+    for _ in range(2):
+        with pytest.raises(DownloadInterruptedError):
+            fetch(server, tmp_path / "file", pauses_seconds=())
+    assert ranges(server) == [None, "bytes=100000-"]
+    served.content = NEW_CONTENT
+
+    fetch(server, tmp_path / "file")
+
+    assert (tmp_path / "file").read_bytes() == NEW_CONTENT
+
+
+def test_a_server_without_ranges_is_asked_again_from_the_start(server: FileServer, tmp_path: Path) -> None:
+    server.serve("/file", CONTENT, knows_ranges=False, cut_after=[100_000])
+
+    fetch(server, tmp_path / "file")
+
+    assert (tmp_path / "file").read_bytes() == CONTENT
+
+
+def test_bytes_of_another_address_are_not_continued(server: FileServer, tmp_path: Path) -> None:
+    server.serve("/file", CONTENT, cut_after=[100_000])
+    server.serve("/mirror", NEW_CONTENT)
+    with pytest.raises(DownloadInterruptedError):
+        fetch(server, tmp_path / "file", pauses_seconds=())
+
+    fetch_file(address_of(server.url("/mirror")), tmp_path / "file")
+
+    assert (tmp_path / "file").read_bytes() == NEW_CONTENT
+
+
+def test_all_bytes_there_but_not_yet_named_need_no_transfer(server: FileServer, tmp_path: Path) -> None:
+    served = server.serve("/file", CONTENT, announced=len(CONTENT) + 1)  # keeps the first call from ending well
+    with pytest.raises(DownloadInterruptedError):
+        fetch(server, tmp_path / "file", pauses_seconds=())
+    served.announced = None
+    note = tmp_path / "file.part.json"
+    note.write_text(note.read_text().replace(str(len(CONTENT) + 1), str(len(CONTENT))))
+
+    fetch(server, tmp_path / "file")
+
+    assert (tmp_path / "file").read_bytes() == CONTENT
+    assert ranges(server) == [None, f"bytes={len(CONTENT)}-"]
+
+
+def test_fewer_bytes_than_announced_are_no_file(server: FileServer, tmp_path: Path) -> None:
+    server.serve("/file", CONTENT, announced=len(CONTENT) + 5)
+
+    with pytest.raises(DownloadInterruptedError):
+        fetch(server, tmp_path / "file")
+
+    assert not (tmp_path / "file").exists()
+
+
+@pytest.mark.parametrize("status", [404, 403, 410])
+def test_a_refusal_is_reported_at_once_and_leaves_nothing(server: FileServer, tmp_path: Path, status: int) -> None:
+    server.serve("/file", CONTENT, statuses=[status])
+
+    with pytest.raises(DownloadError, match=f"{status}.*") as error:
+        fetch(server, tmp_path / "file")
+
+    assert error.value.exit_code == 2
+    assert "--from" in str(error.value)
+    assert len(server.asked) == 1
+    assert names_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("status", [500, 503, 429])
+def test_a_busy_server_is_asked_again(server: FileServer, tmp_path: Path, status: int) -> None:
+    server.serve("/file", CONTENT, statuses=[status, status])
+
+    fetch(server, tmp_path / "file")
+
+    assert (tmp_path / "file").read_bytes() == CONTENT
+
+
+def test_nobody_listening_is_an_interruption(tmp_path: Path) -> None:
+    with pytest.raises(DownloadInterruptedError, match="refused"):
+        fetch_file(address_of("http://127.0.0.1:9/file"), tmp_path / "file", pauses_seconds=AT_ONCE)
+    assert names_in(tmp_path) == []
+
+
+def test_a_silent_server_is_given_up(server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(over_http, "READ_SECONDS", 0.2)
+    server.serve("/file", CONTENT, seconds_per_chunk=1.0)
+
+    with pytest.raises(DownloadInterruptedError, match="16384 bytes are kept"):
+        fetch(server, tmp_path / "file", pauses_seconds=())
+
+
+@pytest.mark.parametrize("content_type", ["text/html; charset=utf-8", "application/octet-stream"])
+def test_a_web_page_instead_of_the_file_is_named_and_not_kept(
+    server: FileServer, tmp_path: Path, content_type: str
+) -> None:
+    page = b"\n<!DOCTYPE html><html><head><title>Sign in &amp; wait</title></head></html>"
+    server.serve("/file", page, content_type=content_type)
+
+    with pytest.raises(DownloadError, match="web page"):
+        fetch(server, tmp_path / "file")
+
+    assert names_in(tmp_path) == []
+
+
+def test_a_web_page_is_named_by_its_title(server: FileServer, tmp_path: Path) -> None:
+    server.serve("/file", b"<html><title>Quota\n exceeded &amp; more</title></html>", content_type="text/html")
+
+    with pytest.raises(DownloadError, match="titled 'Quota exceeded & more'"):
+        fetch(server, tmp_path / "file")
+
+
+def test_an_empty_file_is_refused(server: FileServer, tmp_path: Path) -> None:
+    server.serve("/file", b"")
+
+    with pytest.raises(DownloadError, match="empty"):
+        fetch(server, tmp_path / "file")
+
+    assert names_in(tmp_path) == []
+
+
+def test_a_wrong_checksum_is_refused(server: FileServer, tmp_path: Path) -> None:
+    server.serve("/file", CONTENT)
+
+    with pytest.raises(DownloadError, match="published is 00000000"):
+        fetch(server, tmp_path / "file", sha256_prefix="00000000")
+
+    assert names_in(tmp_path) == []
+
+
+def test_an_existing_file_stays_until_the_new_one_is_complete(server: FileServer, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"old")
+    server.serve("/file", CONTENT, cut_after=[1000])
+    with pytest.raises(DownloadInterruptedError):
+        fetch(server, tmp_path / "file", pauses_seconds=())
+    assert (tmp_path / "file").read_bytes() == b"old"
+
+    fetch(server, tmp_path / "file")
+
+    assert (tmp_path / "file").read_bytes() == CONTENT
+
+
+def test_a_file_of_unknown_size_comes_whole(server: FileServer, tmp_path: Path) -> None:
+    server.serve("/file", CONTENT, tells_size=False)
+
+    fetch(server, tmp_path / "file")
+
+    assert (tmp_path / "file").read_bytes() == CONTENT
+
+
+def test_a_compressed_answer_is_unpacked_and_never_continued(server: FileServer, tmp_path: Path) -> None:
+    squeezed = gzip.compress(CONTENT)
+    server.serve("/file", squeezed, headers={"Content-Encoding": "gzip"}, cut_after=[100_000])
+
+    fetch(server, tmp_path / "file")
+
+    assert (tmp_path / "file").read_bytes() == CONTENT
+
+
+def test_room_on_the_disk_is_checked_before_anything_is_written(server: FileServer, tmp_path: Path) -> None:
+    server.serve("/file", CONTENT, announced=10**15)
+
+    with pytest.raises(DownloadError, match=r"not enough room for file: 1000.0 TB are still to come"):
+        fetch(server, tmp_path / "file")
+
+    assert names_in(tmp_path) == []
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = (
+        os.geteuid() == 0
+        and not subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", disk], capture_output=True, check=False
+        ).returncode
+    )
+    if not mounted:
+        pytest.skip("a small disk can be mounted by root only")
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+def test_a_full_disk_is_named_and_what_came_is_kept(server: FileServer, small_disk: Path) -> None:
+    server.serve("/file", CONTENT, tells_size=False)
+
+    with pytest.raises(DownloadError, match="the disk is full"):
+        fetch(server, small_disk / "file")
+
+    assert (small_disk / "file.part").stat().st_size > 0
+
+
+@pytest.mark.parametrize("form", ["{}", "file://{}"])
+def test_a_local_file_is_copied(tmp_path: Path, form: str) -> None:
+    (tmp_path / "a b").write_bytes(CONTENT)
+
+    fetch_file(address_of(form.format(tmp_path / "a b")), tmp_path / "copy")
+
+    assert (tmp_path / "copy").read_bytes() == CONTENT
+
+
+def test_a_local_file_that_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DownloadError, match=r"absent: cannot be read \(No such file"):
+        fetch_file(address_of(str(tmp_path / "absent")), tmp_path / "copy")
+
+
+def test_an_unknown_kind_of_address_is_refused() -> None:
+    with pytest.raises(DownloadError, match="expected a path or an address that begins with http, https or ftp"):
+        address_of("gopher://somewhere/file")
+
+
+# --- ftp ---
+
+
+class _CuttingData(DTPHandler):
+    """Closes the data connection after so many bytes, once."""
+
+    cut_after = 0
+
+    def send(self, data: bytes) -> int:
+        cut = type(self).cut_after
+        if cut and self.tot_bytes_sent >= cut:
+            type(self).cut_after = 0
+            self.close()
+            return 0
+        return int(super().send(data[: cut or None]))
+
+
+class _Control(FTPHandler):
+    dtp_handler = _CuttingData
+    use_sendfile = False  # so that every byte passes through the handler above
+    restarts: list[int] = []  # noqa: RUF012 - shared by all connections on purpose
+
+    def ftp_REST(self, line: str) -> None:
+        self.restarts.append(int(line))
+        super().ftp_REST(line)
+
+
+@pytest.fixture(scope="module")
+def ftp_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("ftp")
+
+
+@pytest.fixture(scope="module")
+def ftp_url(ftp_folder: Path) -> Iterator[str]:
+    authorizer = DummyAuthorizer()
+    authorizer.add_anonymous(str(ftp_folder))
+    _Control.authorizer = authorizer
+    server = FTPServer(("127.0.0.1", 0), _Control)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"timeout": 0.02, "handle_exit": False}, daemon=True)
+    thread.start()
+    yield f"ftp://127.0.0.1:{server.address[1]}"
+    server.close_all()
+    thread.join(timeout=5)
+
+
+@pytest.fixture
+def ftp_file(ftp_folder: Path) -> Path:
+    _Control.restarts.clear()
+    file = ftp_folder / "local" / "file.mat"
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(CONTENT)
+    os.utime(file, (1_600_000_000, 1_600_000_000))
+    return file
+
+
+@pytest.mark.usefixtures("ftp_file")
+def test_ftp_brings_a_file_whole(ftp_url: str, tmp_path: Path) -> None:
+    fetch_file(address_of(f"{ftp_url}/local/file.mat"), tmp_path / "file")
+
+    assert (tmp_path / "file").read_bytes() == CONTENT
+    assert _Control.restarts == []
+
+
+@pytest.mark.usefixtures("ftp_file")
+def test_ftp_continues_where_it_broke_off(ftp_url: str, tmp_path: Path) -> None:
+    _CuttingData.cut_after = 100_000
+
+    fetch_file(address_of(f"{ftp_url}/local/file.mat"), tmp_path / "file", pauses_seconds=AT_ONCE)
+
+    assert (tmp_path / "file").read_bytes() == CONTENT
+    assert len(_Control.restarts) == 1
+    assert 0 < _Control.restarts[0] < len(CONTENT)
+
+
+def test_ftp_starts_anew_when_the_file_has_changed(ftp_url: str, ftp_file: Path, tmp_path: Path) -> None:
+    _CuttingData.cut_after = 100_000
+    with pytest.raises(DownloadInterruptedError):
+        fetch_file(address_of(f"{ftp_url}/local/file.mat"), tmp_path / "file", pauses_seconds=())
+    ftp_file.write_bytes(CONTENT[::-1])  # of the same size
+
+    fetch_file(address_of(f"{ftp_url}/local/file.mat"), tmp_path / "file")
+
+    assert (tmp_path / "file").read_bytes() == CONTENT[::-1]
+    assert _Control.restarts == []
+
+
+def test_ftp_names_a_missing_file(ftp_url: str, tmp_path: Path) -> None:
+    with pytest.raises(DownloadError, match="550"):
+        fetch_file(address_of(f"{ftp_url}/local/absent"), tmp_path / "file")
+    assert names_in(tmp_path) == []
+
+
+def test_ftp_without_a_server_is_an_interruption(tmp_path: Path) -> None:
+    with pytest.raises(DownloadInterruptedError, match="refused"):
+        fetch_file(address_of("ftp://127.0.0.1:9/file"), tmp_path / "file", pauses_seconds=AT_ONCE)
+
+
+# --- Google Drive ---
+
+CONFIRM = (  # on one line, like Drive's own
+    "<!DOCTYPE html><html><head><title>Google Drive - Virus scan warning</title></head><body>"
+    '<form id="download-form" action="{}/download" method="get"><input type="submit" value="Download anyway"/>'
+    '<input type="hidden" name="id" value="KEY"><input type="hidden" name="confirm" value="t"></form></body></html>'
+)
+
+
+def drive_address(server: FileServer) -> Address:
+    return Address("Google Drive KEY", partial(open_google_drive, "KEY", base=server.url()))
+
+
+def as_attachment(name: str) -> dict[str, str]:
+    return {"Content-Disposition": f'attachment; filename="{name}"'}
+
+
+def test_drive_gives_small_files_at_once(server: FileServer, tmp_path: Path) -> None:
+    server.serve("/uc", CONTENT, headers=as_attachment("grozi.zip"))
+
+    fetch_file(drive_address(server), tmp_path / "file")
+
+    assert (tmp_path / "file").read_bytes() == CONTENT
+    assert server.asked[0].path == "/uc?id=KEY&export=download"
+
+
+def test_drive_gives_large_files_behind_its_warning_also_continued(server: FileServer, tmp_path: Path) -> None:
+    page = CONFIRM.format(server.url()).encode()
+    server.serve("/uc", page, content_type="text/html", headers={"Set-Cookie": "session=42"}, knows_ranges=False)
+    server.serve(
+        "/download", CONTENT, headers=as_attachment("grozi.zip"), needs_cookie="session=42", cut_after=[100_000]
+    )
+
+    fetch_file(drive_address(server), tmp_path / "file", pauses_seconds=AT_ONCE)
+
+    assert (tmp_path / "file").read_bytes() == CONTENT
+    assert [asked.path for asked in server.asked[:2]] == ["/uc?id=KEY&export=download", "/download?id=KEY&confirm=t"]
+    assert ranges(server)[-1] == "bytes=100000-"
+
+
+def test_drive_says_itself_why_it_gives_nothing(server: FileServer, tmp_path: Path) -> None:
+    page = (
+        b"<!DOCTYPE html><html><head><title>Google Drive - Quota exceeded</title></head><body>\n"
+        b'<p class="uc-error-subcaption">Too many users have viewed or downloaded this file recently.</p></body></html>'
+    )
+    server.serve("/uc", page, content_type="text/html")
+
+    with pytest.raises(DownloadError, match=r"(?s)Quota exceeded.*Too many users"):
+        fetch_file(drive_address(server), tmp_path / "file")
+
+    assert names_in(tmp_path) == []
+
+
+def test_drive_asking_for_a_login_is_told_apart(server: FileServer, tmp_path: Path) -> None:
+    page = b"<!doctype html><html><title>Sign in</title></html>"
+    server.serve("/uc", page, content_type="text/html")
+
+    with pytest.raises(DownloadError, match=r"Sign in.*Cannot retrieve the public link"):
+        fetch_file(drive_address(server), tmp_path / "file")
+
+
+def test_drive_pages_in_a_circle_come_to_an_end(server: FileServer, tmp_path: Path) -> None:
+    page = CONFIRM.format(server.url()).encode()
+    server.serve("/uc", page, content_type="text/html")
+    server.serve("/download", page, content_type="text/html")
+
+    with pytest.raises(DownloadError, match="again and again"):
+        fetch_file(drive_address(server), tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "https://drive.google.com/open?id=1Fx9lvmjthe3aOqjvKc6MJpMuLF22I1Hp",
+        "https://drive.google.com/file/d/1Fx9lvmjthe3aOqjvKc6MJpMuLF22I1Hp/view?usp=sharing",
+    ],
+)
+def test_links_to_drive_are_understood(link: str) -> None:
+    address = address_of(link)
+
+    assert address.text == "Google Drive 1Fx9lvmjthe3aOqjvKc6MJpMuLF22I1Hp"
+    assert address.by_hand == "https://drive.google.com/open?id=1Fx9lvmjthe3aOqjvKc6MJpMuLF22I1Hp"
