@@ -67,7 +67,8 @@ class ConsoleRun:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._progress.stop()
+        if self._progress.tasks:  # stopping a bar that never started prints an empty line
+            self._progress.stop()
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         if self._temporary:
