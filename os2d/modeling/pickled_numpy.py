@@ -102,7 +102,11 @@ NUMPY_GLOBALS: Mapping[str, Callable[..., Any]] = {
 }
 """Name in a pickle -> what is called in its place."""
 
-OTHER_GLOBALS: Mapping[str, Callable[..., Any]] = {"collections.OrderedDict": OrderedDict, "_codecs.encode": _encode}
+OTHER_GLOBALS: Mapping[str, Callable[..., Any]] = {
+    "collections.OrderedDict": OrderedDict,
+    "_codecs.encode": _encode,
+    "__builtin__.bytes": lambda: b"",  # how protocol 2 writes no bytes
+}
 
 
 def read_pickle(path: Path) -> object:

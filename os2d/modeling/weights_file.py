@@ -26,7 +26,8 @@ SAFE_GLOBALS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
 ZIP_START = b"PK\x03\x04"
 LEGACY_START = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 """First bytes of files that torch wrote before its version 1.6: its magic number, pickled."""
-PICKLE_START = b"\x80"
+PICKLE_START, PICKLE_ENDINGS = b"\x80", (".pkl", ".pickle")
+"""Pickles of the first protocols have no mark at their start; only their name tells them."""
 
 KNOWN_STARTS: Mapping[bytes, str] = {
     b"<!doctype html": "a web page: the download gave a page instead of the file",
@@ -58,9 +59,10 @@ def file_format(path: Path) -> str:
     """Return how the file is written: ``torch``, ``torch, before 1.6`` or ``pickle``."""
     with path.open("rb") as stream:
         start = stream.read(len(LEGACY_START))
-    if start.startswith(PICKLE_START) and start != LEGACY_START:
-        return "pickle"
-    return "torch, before 1.6" if start == LEGACY_START else "torch"
+    if start == LEGACY_START:
+        return "torch, before 1.6"
+    is_pickle = start.startswith(PICKLE_START) or (path.suffix in PICKLE_ENDINGS and not start.startswith(ZIP_START))
+    return "pickle" if is_pickle else "torch"
 
 
 def write_whole(path: str | Path, content: Mapping[str, Any]) -> None:
