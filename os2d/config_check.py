@@ -15,7 +15,7 @@ from typing import Any
 
 from yacs.config import CfgNode
 
-from os2d.data.catalog import data_root, dataset_names, find_dataset
+from os2d.data.catalog import data_root, find_dataset, is_known, lacks_class_images
 from os2d.engine.metric_names import best_model_metric, evaluated_datasets, evaluation_names, on_dataset
 from os2d.errors import ConfigError
 from os2d.modeling.choices import choose
@@ -245,8 +245,13 @@ def _check_best_model(config: CfgNode) -> None:
 
 def _check_dataset_name(name: str, config: CfgNode) -> None:
     """Check that a data set name exists; its files are looked at elsewhere, they may lie on another machine."""
-    if name.lower() not in dataset_names():
+    if not is_known(name):
         find_dataset(name, data_root(config))
+    if lacks_class_images(name):
+        raise ConfigError(
+            f"data set {name!r}: has boxes but no class images, which OS2D needs for training and evaluation; it "
+            "serves a detector of all classes"
+        )
 
 
 def _value(config: CfgNode, dotted_key: str) -> Any:

@@ -7,13 +7,17 @@ editor.
 from __future__ import annotations
 
 import csv
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import NamedTuple
 
-from os2d.data.catalog import DatasetSource
+from os2d.data.catalog import ClassPart, DatasetSource, advice
 from os2d.errors import DataError
+
+logger = logging.getLogger(__name__)
 
 REQUIRED_COLUMNS = ("imageid", "classid", "gtbboxid", "difficult", "lx", "ty", "rx", "by")
 OUTSIDE_TOLERANCE = 1e-3  # of the image side; annotation tools round
@@ -46,15 +50,50 @@ class Annotation:
     """Image id -> file name, for every listed image, also one without a box of this data set."""
 
 
+@dataclass(frozen=True)
+class TableRules:
+    """What a table must satisfy beyond being readable.
+
+    Args:
+        boxes_inside: every box lies in its image and has an area.
+        class_files: every row names the file of its class.
+    """
+
+    boxes_inside: bool = True
+    class_files: bool = True
+
+
 def read_annotation(source: DatasetSource) -> Annotation:
     """Return the rows and images that belong to a data set.
 
     Raises:
         DataError: the table is unreadable, a row is wrong, or the wanted split does not exist.
     """
-    rows = read_rows(source.annotation)
+    if not source.own and not source.annotation.exists():
+        raise DataError(f"{source.annotation}: no such annotation file; {advice(source.name)}")
+    return select_rows(source, read_rows(source.annotation, rules_of(source)))
+
+
+def rules_of(source: DatasetSource) -> TableRules:
+    """Return what the table of a data set must satisfy.
+
+    The boxes of published tables are taken as they are: results could not be compared otherwise.
+    """
+    return TableRules(boxes_inside=source.own, class_files=source.class_images is not None)
+
+
+def select_rows(source: DatasetSource, rows: list[BoxRow]) -> Annotation:
+    """Return those rows of a table that belong to a data set, and their images.
+
+    Raises:
+        DataError: the wanted split does not exist, or more boxes are wanted than there are.
+    """
     if source.splits:
         _check_splits(source, rows)
+    if source.class_part is not None:
+        rows = _of_classes(source.class_part, rows)
+    if source.spread_boxes is not None:
+        rows = _spread(source, rows, source.spread_boxes)
     listed = source.image_splits or source.splits
     file_of_image = {row.imageid: row.imagefilename for row in rows if not listed or row.split in listed}
     image_ids = list(file_of_image)[: source.first_images]
@@ -65,17 +104,40 @@ def read_annotation(source: DatasetSource) -> Annotation:
     return Annotation(rows, image_ids, {i: file_of_image[i] for i in image_ids})
 
 
-def read_rows(path: Path) -> list[BoxRow]:
+def read_rows(path: Path, rules: TableRules | None = None) -> list[BoxRow]:
     """Return every row of a CSV file, checked.
 
     Raises:
         DataError: naming the file, the line, the value, and what was expected.
     """
+    rules = rules or TableRules()
+    rows, problems = scan_rows(path, rules)
+    if problems:
+        raise problems[0]
+    if not rules.boxes_inside:
+        outside = sum(box_problem(row) is not None for row in rows)
+        if outside:
+            logger.info("%s: %d of %d boxes are empty or reach out of their image", path, outside, len(rows))
+    return rows
+
+
+def scan_rows(path: Path, rules: TableRules) -> tuple[list[BoxRow], list[DataError]]:
+    """Return the good rows of a CSV file and an error for each of the others.
+
+    Raises:
+        DataError: the file as a whole cannot be read.
+    """
+    rows: list[BoxRow] = []
+    problems: list[DataError] = []
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, strict=True)
             columns = _columns(path, next(reader, []))
-            rows = [_row(path, reader.line_num, columns, values) for values in reader if values]
+            for values in filter(None, reader):
+                try:
+                    rows.append(_row(path, reader.line_num, columns, values, rules))
+                except DataError as problem:
+                    problems.append(problem)
     except FileNotFoundError:
         raise DataError(f"{path}: no such annotation file") from None
     except OSError as e:
@@ -84,10 +146,9 @@ def read_rows(path: Path) -> list[BoxRow]:
         raise DataError(f"{path}: is not UTF-8 text ({e.reason}); save the table as UTF-8 CSV") from e
     except csv.Error as e:
         raise DataError(f"{path}, line {reader.line_num}: is not a CSV table: {e}") from e
-    if not rows:
+    if not rows and not problems:
         raise DataError(f"{path}: holds no boxes; expected one row per box below the header")
-    _check_one_file_per_id(path, rows)
-    return rows
+    return rows, problems + _ids_with_two_files(path, rows)
 
 
 def _columns(path: Path, header: list[str]) -> dict[str, int]:
@@ -101,7 +162,7 @@ def _columns(path: Path, header: list[str]) -> dict[str, int]:
     return columns
 
 
-def _row(path: Path, line: int, columns: dict[str, int], values: list[str]) -> BoxRow:
+def _row(path: Path, line: int, columns: dict[str, int], values: list[str], rules: TableRules) -> BoxRow:
     if len(values) != len(columns):
         raise DataError(f"{path}, line {line}: expected {len(columns)} values as in the header, found {len(values)}")
 
@@ -121,7 +182,11 @@ def _row(path: Path, line: int, columns: dict[str, int], values: list[str]) -> B
 
     def file_name(column: str, default: str) -> str:
         text = values[columns[column]].strip() if column in columns else default
-        _check_stays_inside(path, line, column, text)
+        if not is_inside(text):
+            raise DataError(
+                f"{path}, line {line}: {column}: {text!r} is not a file inside the image folder; give a name relative "
+                "to it"
+            )
         return text
 
     image_id, class_id, difficult = whole("imageid"), whole("classid"), whole("difficult")
@@ -134,7 +199,7 @@ def _row(path: Path, line: int, columns: dict[str, int], values: list[str]) -> B
         imageid=image_id,
         imagefilename=file_name("imagefilename", f"{image_id}.jpg"),
         classid=class_id,
-        classfilename=file_name("classfilename", f"{class_id}.jpg"),
+        classfilename=file_name("classfilename", f"{class_id}.jpg") if rules.class_files else "",
         gtbboxid=whole("gtbboxid"),
         difficult=bool(difficult),
         lx=number("lx"),
@@ -143,46 +208,64 @@ def _row(path: Path, line: int, columns: dict[str, int], values: list[str]) -> B
         by=number("by"),
         split=values[columns["split"]].strip() if "split" in columns else "",
     )
-    _check_box(path, row)
+    problem = box_problem(row) if rules.boxes_inside or not all(map(isfinite, row[7:11])) else None
+    if problem:
+        raise DataError(f"{path}, line {line}: {problem}")
     return row
 
 
-def _check_box(path: Path, row: BoxRow) -> None:
-    for column in ("lx", "ty", "rx", "by"):
-        value = getattr(row, column)
+def box_problem(row: BoxRow) -> str | None:
+    """Return what is wrong with a box, or None: it lies in its image and has an area."""
+    for column, value in (("lx", row.lx), ("ty", row.ty), ("rx", row.rx), ("by", row.by)):
         if not -OUTSIDE_TOLERANCE <= value <= 1 + OUTSIDE_TOLERANCE:
-            raise DataError(
-                f"{path}, line {row.line}: {column}: {value:g} lies outside the image; coordinates are relative to its "
-                "width and height, from 0 to 1"
+            return (
+                f"{column}: {value:g} lies outside the image; coordinates are relative to its width and height, from "
+                "0 to 1"
             )
-    for low, high in (("lx", "rx"), ("ty", "by")):
-        first, last = getattr(row, low), getattr(row, high)
+    for low, high, first, last in (("lx", "rx", row.lx, row.rx), ("ty", "by", row.ty, row.by)):
         if last <= first:
-            raise DataError(
-                f"{path}, line {row.line}: the box is reversed or empty: {low}={first:g} must be less than "
-                f"{high}={last:g}"
-            )
+            return f"the box is reversed or empty: {low}={first:g} must be less than {high}={last:g}"
+    return None
 
 
-def _check_stays_inside(path: Path, line: int, column: str, name: str) -> None:
-    posix, windows = PurePosixPath(name), PureWindowsPath(name)
-    if not name or posix.is_absolute() or windows.anchor or ".." in windows.parts or "\0" in name:
-        raise DataError(
-            f"{path}, line {line}: {column}: {name!r} is not a file inside the image folder; give a name relative to it"
-        )
+def is_inside(name: str) -> bool:
+    """Return whether a name is that of a file in a folder, on any operating system."""
+    if not name or "\0" in name:
+        return False
+    if name[0] not in "/\\" and ":" not in name and ".." not in name:  # spares building paths for most names
+        return True
+    windows = PureWindowsPath(name)
+    return not PurePosixPath(name).is_absolute() and not windows.anchor and ".." not in windows.parts
 
 
-def _check_one_file_per_id(path: Path, rows: Iterable[BoxRow]) -> None:
+def _ids_with_two_files(path: Path, rows: Iterable[BoxRow]) -> list[DataError]:
+    problems = []
     for id_column, file_column in (("imageid", "imagefilename"), ("classid", "classfilename")):
         seen: dict[int, BoxRow] = {}
         for row in rows:
             first = seen.setdefault(getattr(row, id_column), row)
             name, first_name = getattr(row, file_column), getattr(first, file_column)
             if name != first_name:
-                raise DataError(
-                    f"{path}, line {row.line}: {id_column} {getattr(row, id_column)} has {file_column} {name!r}, but "
-                    f"{first_name!r} in line {first.line}; one id names one file"
+                problems.append(
+                    DataError(
+                        f"{path}, line {row.line}: {id_column} {getattr(row, id_column)} has {file_column} {name!r}, "
+                        f"but {first_name!r} in line {first.line}; one id names one file"
+                    )
                 )
+    return problems
+
+
+def _of_classes(part: ClassPart, rows: list[BoxRow]) -> list[BoxRow]:
+    names = list(dict.fromkeys(row.classfilename for row in rows if part.name_contains in row.classfilename))
+    start, stop = (len(names) * percent // 100 for percent in (part.start_percent, part.stop_percent))
+    kept = set(names[start:stop])
+    return [row for row in rows if row.classfilename in kept]
+
+
+def _spread(source: DatasetSource, rows: list[BoxRow], count: int) -> list[BoxRow]:
+    if count > len(rows):
+        raise DataError(f"data set {source.name!r}: {source.annotation} holds only {len(rows)} boxes, not {count}")
+    return rows[:: len(rows) // count][:count]
 
 
 def _check_splits(source: DatasetSource, rows: Sequence[BoxRow]) -> None:

@@ -20,7 +20,8 @@ from PIL import Image
 from os2d.data.annotation import read_annotation
 from os2d.data.catalog import find_dataset
 from os2d.data.images import loaded_size, read_image, read_image_size, resize
-from os2d.data.shelf.store import ensure_shelf
+from os2d.data.preparation import prepare
+from os2d.data.published_sizes import SetSize, size_problem
 from os2d.data.table import BoxColumns, first_values, frame_of, with_file_names
 from os2d.errors import DataError
 from os2d.structures.boxes import BoxList
@@ -343,17 +344,27 @@ class DatasetOneShotDetection:
 
 
 def build_dataset(
-    name: str, data_root: Path, *, eval_scale: float | None = None, cache_images: bool = False
+    name: str,
+    data_root: Path,
+    *,
+    eval_scale: float | None = None,
+    cache_images: bool = False,
+    no_image_reading: bool = False,
+    logger_prefix: str | None = None,
 ) -> DatasetOneShotDetection:
-    """Return a data set by its name (see :mod:`os2d.data.catalog`); the generated one is drawn if it is absent.
+    """Return a data set by its name (see :mod:`os2d.data.catalog`), drawn or converted first where that is needed.
+
+    What differs from the published size is logged.
 
     Raises:
         DataError: unknown name, or anything wrong with the files.
     """
     source = find_dataset(name, data_root)
-    if source.shelf is not None:
-        ensure_shelf(data_root, source.shelf)
+    prepare(source, data_root)
     annotation = read_annotation(source)
+    problem = size_problem(source.name, SetSize.of(annotation))
+    if problem:
+        logger.warning("%s: files missing? `oneshot data check %s`", problem, source.name)
     return DatasetOneShotDetection(
         gtboxframe=frame_of(annotation.rows),
         gt_path=source.class_images,
@@ -362,7 +373,28 @@ def build_dataset(
         image_size=source.nominal_size,
         eval_scale=eval_scale,
         cache_images=cache_images,
+        no_image_reading=no_image_reading,
+        logger_prefix=logger_prefix,
         image_ids=annotation.image_ids,
         image_file_names=list(annotation.file_of_image.values()),
         annotation=source.annotation,
+    )
+
+
+def build_dataset_by_name(
+    data_path: str | Path,
+    name: str,
+    eval_scale: float | None,
+    cache_images: bool = False,
+    no_image_reading: bool = False,
+    logger_prefix: str | None = None,
+) -> DatasetOneShotDetection:
+    """Return :func:`build_dataset`, called as in the published program."""
+    return build_dataset(
+        name,
+        Path(data_path).absolute(),
+        eval_scale=eval_scale,
+        cache_images=cache_images,
+        no_image_reading=no_image_reading,
+        logger_prefix=logger_prefix,
     )

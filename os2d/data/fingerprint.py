@@ -1,6 +1,7 @@
 """Hashes of what a configuration reads from disk, so that other data is another experiment.
 
-Light on purpose (no torch, no pandas). Hashes of files are remembered by path, size and time of change.
+Light on purpose (no torch, no pandas). Hashes of files are remembered by path, size and time of change; a planner asks
+for the same data set once per trial, thousands of times, so what was just looked at is not looked at again.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ import logging
 import os
 import tempfile
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from yacs.config import CfgNode
@@ -25,13 +29,19 @@ logger = logging.getLogger(__name__)
 SETTLED_NS = 2_000_000_000
 """A file changed within the last two seconds may change again without a new time stamp; it is not remembered."""
 
+LOOKING_SHARE = 0.05
+"""Part of the time that a process may spend looking again whether the files of a data set changed."""
+
+LONGEST_MEMORY_SECONDS = 10.0
+"""After this time it looks again in any case."""
+
 
 class FileHashes:
     """Content hashes of files, remembered in a JSON file of the user's cache folder."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._known = _read_known(path)
+        self._known = dict(_read_known(path))
         self._added: dict[str, str] = {}
 
     def of(self, file: Path) -> str:
@@ -80,6 +90,58 @@ def dataset_fingerprint(name: str, root: Path) -> str:
     source = find_dataset(name, root)
     if source.shelf is not None:
         return shelf_fingerprint(source.shelf)
+    state, started = _visible_state(source), time.monotonic()
+    look = _looks.get(source)
+    if look is None or look.state != state or started >= look.valid_until:
+        fingerprint = _fingerprint_of_sources(source) or _fingerprint_of_files(source)
+        now = time.monotonic()
+        memory_seconds = min((now - started) / LOOKING_SHARE, LONGEST_MEMORY_SECONDS)
+        look = _looks[source] = _Look(fingerprint, state, now + memory_seconds)
+    return look.fingerprint
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What a data set was found to be, and until which time of the monotonic clock this is believed."""
+
+    fingerprint: str
+    state: tuple[tuple[int, int] | None, ...]
+    valid_until: float
+
+
+_looks: dict[DatasetSource, _Look] = {}
+
+
+def _visible_state(source: DatasetSource) -> tuple[tuple[int, int] | None, ...]:
+    """Return size and time of change of the table and the folders, which show most changes at once."""
+    places = [source.annotation, source.images, source.class_images]
+    places += source.conversion.decided_by if source.conversion else ()
+    return tuple(_size_and_time(place) for place in places if place is not None)
+
+
+def _size_and_time(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None  # what is missing is reported by whoever needs it
+    return status.st_size, status.st_mtime_ns
+
+
+def _fingerprint_of_sources(source: DatasetSource) -> str | None:
+    """Return the hash of the published files that decide a converted table; None where there are none.
+
+    It is the same before and after the conversion. The photos are those of the publisher, and are not read.
+    """
+    found = [path for path in source.conversion.decided_by if path.is_file()] if source.conversion else []
+    if not found:
+        return None
+    hashes = FileHashes(_cache_file())
+    contents = "".join(f"{path.name}\n{hashes.of(path)}\n" for path in found)
+    hashes.save()
+    return hashlib.sha256(f"{source.name}\n{source.nominal_size}\n{contents}".encode()).hexdigest()
+
+
+def _fingerprint_of_files(source: DatasetSource) -> str:
     named_files = _named_files(source)
     hashes = FileHashes(_cache_file())
     total = hashlib.sha256(f"{source.nominal_size}\n{hashes.of(source.annotation)}\n".encode())
@@ -111,6 +173,8 @@ def _named_files(source: DatasetSource) -> list[tuple[Path, str, int]]:
     annotation = read_annotation(source)
     line_of_image = {row.imageid: row.line for row in reversed(annotation.rows)}
     images = [(source.images, name, line_of_image.get(i, 1)) for i, name in annotation.file_of_image.items()]
+    if source.class_images is None:
+        return images
     first_row = {row.classid: row for row in reversed(annotation.rows)}
     classes = [(source.class_images, first_row[c].classfilename, first_row[c].line) for c in sorted(first_row)]
     return images + classes
@@ -128,8 +192,13 @@ def _cache_file() -> Path:
     return Path(base) / "oneshot-lab" / "file-hashes.json"
 
 
-def _read_known(path: Path) -> dict[str, str]:
+def _read_known(path: Path) -> Mapping[str, str]:
     """Return the remembered hashes; without a readable file every file is hashed again."""
+    return _parse_known(path, _size_and_time(path))
+
+
+@lru_cache(maxsize=2)
+def _parse_known(path: Path, state: tuple[int, int] | None) -> Mapping[str, str]:
     try:
         known = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

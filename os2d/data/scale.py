@@ -9,7 +9,7 @@ from statistics import median
 from os2d.data.annotation import Annotation, read_annotation
 from os2d.data.catalog import DatasetSource, find_dataset
 from os2d.data.images import loaded_size, read_image_size
-from os2d.data.shelf.store import ensure_shelf
+from os2d.data.preparation import prepare
 from os2d.errors import DataError
 
 
@@ -22,8 +22,7 @@ def recommended_scale(name: str, data_root: Path, anchor_side: float = 240.0) ->
         DataError: the data set cannot be read or has no box that counts.
     """
     source = find_dataset(name, data_root)
-    if source.shelf is not None:
-        ensure_shelf(data_root, source.shelf)
+    prepare(source, data_root)
     sizes = object_sizes(source, read_annotation(source))
     if not sizes:
         raise DataError(f"data set {name!r}: every box is difficult, so no scale can be recommended")

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from os2d.config import default_config
-from os2d.data.catalog import data_root, dataset_names, find_dataset
-from os2d.errors import DataError
+from os2d.config_check import check_evaluation
+from os2d.data.annotation import read_annotation
+from os2d.data.catalog import data_root, dataset_names, find_dataset, is_known
+from os2d.errors import ConfigError, DataError
 
 
 @pytest.fixture
@@ -76,10 +78,47 @@ def test_a_missing_data_set_names_the_key_and_the_variable(tmp_path: Path) -> No
         find_dataset("grozi-train", tmp_path)
 
 
-@pytest.mark.parametrize("name", ["instre-s1-train", "imagenet-repmet-test-episode-3"])
-def test_sets_that_need_other_readers_are_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(DataError, match="not available in this version"):
+@pytest.mark.parametrize(
+    ("name", "steps"),
+    [
+        ("grozi-train", "oneshot data fetch grozi"),
+        ("instre-s1-train", "oneshot data fetch instre"),
+        ("imagenet-repmet-test-episode-3", "oneshot data fetch repmet-episodes"),
+        ("imagenet-repmet-val-5000", r"register at image-net\.org"),
+    ],
+)
+def test_a_missing_data_set_says_how_to_get_it(tmp_path: Path, name: str, steps: str) -> None:
+    with pytest.raises(DataError, match=rf"{name}.*no such folder: .*; to get it: {steps}.*ONESHOT_DATA"):
         find_dataset(name, tmp_path)
+
+
+def test_a_missing_table_says_how_to_get_it(tmp_path: Path) -> None:
+    (tmp_path / "dairy").mkdir()
+    with pytest.raises(DataError, match=r"dairy\.csv: no such annotation file; to get it: oneshot data fetch retail"):
+        read_annotation(find_dataset("dairy", tmp_path))
+
+
+@pytest.mark.parametrize("name", ["Imagenet-RepMet-Test-Episode-499", "imagenet-repmet-val-5000", "INSTRE-S2-test"])
+def test_names_with_numbers_are_known_in_any_case(name: str) -> None:
+    assert is_known(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["imagenet-repmet-test-episode-", "imagenet-repmet-val-0", "imagenet-repmet-test-episode-٣", "instre-s3-val"],
+)
+def test_names_that_nearly_are_one_are_unknown(tmp_path: Path, name: str) -> None:
+    assert not is_known(name)
+    with pytest.raises(DataError, match="unknown data set"):
+        find_dataset(name, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["imagenet-repmet-train", "ImageNet-RepMet-val-5000"])
+def test_sets_for_a_detector_cannot_be_planned_for_os2d(name: str) -> None:
+    config = default_config()
+    config.eval.dataset_names = [name]
+    with pytest.raises(ConfigError, match=f"data set '{name}': has boxes but no class images"):
+        check_evaluation(config)
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones(tmp_path: Path) -> None:

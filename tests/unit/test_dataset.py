@@ -9,8 +9,9 @@ import torch
 from PIL import Image
 
 import os2d.data.dataset
-from os2d.data.dataset import DatasetOneShotDetection, build_dataset
+from os2d.data.dataset import DatasetOneShotDetection, build_dataset, build_dataset_by_name
 from os2d.data.images import loaded_size
+from os2d.data.published_sizes import SetSize, size_problem
 from os2d.data.scale import recommended_scale
 from os2d.errors import DataError
 from os2d.structures.sizes import Size
@@ -223,3 +224,23 @@ def test_image_ids_without_their_files_are_refused(tmp_path: Path) -> None:
     frame = own_dataset(tmp_path).gtboxframe
     with pytest.raises(DataError, match="image_ids and image_file_names belong together"):
         DatasetOneShotDetection(frame, tmp_path, tmp_path, "own", 40, image_ids=[0])
+
+
+def test_the_size_of_a_published_set_is_compared(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    dataset = build_dataset("grozi-val-new-cl", root)
+    assert f"grozi-val-new-cl: expected 84 images (found {len(dataset)}), 622 boxes (found" in caplog.text
+    assert "files missing? `oneshot data check grozi-val-new-cl`" in caplog.text
+    caplog.clear()
+    build_dataset("grozi-train-mini", root)
+    assert not caplog.text
+
+
+def test_a_set_of_the_published_size_passes_without_a_word() -> None:
+    assert size_problem("dairy", SetSize(12, 786, 166, 690)) is None
+    assert size_problem("imagenet-repmet-val-5000", SetSize(4942, 5000, 700, 5000)) is None
+    assert size_problem("dairy", SetSize(12, 785, 166, 690)) == "dairy: expected 786 boxes (found 785)"
+
+
+def test_data_sets_are_built_by_name_as_in_the_published_program(root: Path) -> None:
+    dataset = build_dataset_by_name(str(root), "grozi-train", 1280, cache_images=True, logger_prefix="OS2D")
+    assert (dataset.name, dataset.eval_scale, dataset.logger.name) == ("grozi-train", 1280, "OS2D.dataset")

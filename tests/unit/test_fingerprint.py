@@ -1,13 +1,17 @@
 import json
 import os
 import shutil
+import time
 from pathlib import Path
 
 import pytest
 
+import os2d.data.fingerprint as fingerprint_module
 from os2d.config import default_config
+from os2d.data.dataset import build_dataset
 from os2d.data.fingerprint import FileHashes, dataset_fingerprint, file_fingerprint, fingerprints
 from os2d.errors import CheckpointError, DataError
+from tests.unit.published_layouts import draw_instre, save_ground_truth
 
 TINY = Path(__file__).parents[1] / "data" / "golden" / "os2d" / "tiny_dataset"
 
@@ -15,6 +19,7 @@ TINY = Path(__file__).parents[1] / "data" / "golden" / "os2d" / "tiny_dataset"
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(fingerprint_module, "LONGEST_MEMORY_SECONDS", 0.0)
 
 
 @pytest.fixture
@@ -94,3 +99,52 @@ def test_missing_weights_are_named_by_their_key(root: Path) -> None:
     config.init.transform = "nowhere.pth"
     with pytest.raises(CheckpointError, match=r"init\.transform: cannot read nowhere\.pth"):
         fingerprints(config)
+
+
+def test_a_sweep_looks_at_the_files_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fingerprint_module, "LONGEST_MEMORY_SECONDS", 60.0)
+    monkeypatch.setattr(fingerprint_module, "LOOKING_SHARE", 1e-6)
+    looked_at = []
+    hash_of = FileHashes.of
+    monkeypatch.setattr(FileHashes, "of", lambda self, file: looked_at.append(file) or hash_of(self, file))
+    found = {dataset_fingerprint("grozi-train", root) for _ in range(100)}
+    assert len(found) == 1
+    assert len(looked_at) == len(set(looked_at))
+
+
+def test_a_changed_table_is_noticed_at_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fingerprint_module, "LONGEST_MEMORY_SECONDS", 60.0)
+    monkeypatch.setattr(fingerprint_module, "LOOKING_SHARE", 1e-6)
+    before = dataset_fingerprint("grozi-train", root)
+    with (root / "grozi/classes/grozi.csv").open("a") as table:
+        table.write("\n")
+    assert dataset_fingerprint("grozi-train", root) != before
+
+
+def test_a_changed_image_is_noticed_after_a_while(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fingerprint_module, "LONGEST_MEMORY_SECONDS", 0.3)
+    before = dataset_fingerprint("grozi-train", root)
+    with (root / "grozi/src/3264/601.png").open("ab") as image:
+        image.write(b"more")
+    time.sleep(0.4)
+    assert dataset_fingerprint("grozi-train", root) != before
+
+
+def test_a_converted_set_is_known_by_its_published_files(root: Path) -> None:
+    folder = draw_instre(root)
+    before = dataset_fingerprint("instre-s1-train", root)
+    build_dataset("instre-s1-train", root)
+    assert dataset_fingerprint("instre-s1-train", root) == before
+    assert dataset_fingerprint("instre-s2-train", root) != before
+    save_ground_truth(folder / "gnd_instre.mat", [("INSTRE-S1/01a_tea/001.jpg", [1], [0, 0, 9, 9])], ["x.jpg"])
+    assert dataset_fingerprint("instre-s1-train", root) != before
+
+
+def test_a_converted_table_alone_is_known_by_its_content(root: Path) -> None:
+    folder = draw_instre(root)
+    build_dataset("instre-all", root)
+    (folder / "gnd_instre.mat").unlink()
+    before = dataset_fingerprint("instre-all", root)
+    with (folder / "INSTRE-S2/07_boat/001.jpg").open("ab") as image:
+        image.write(b"more")
+    assert dataset_fingerprint("instre-all", root) != before
