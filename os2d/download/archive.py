@@ -60,17 +60,24 @@ class Unpacked:
 
 
 def unpack(
-    archive: Path, folder: Path, *, replace: bool, narrator: Narrator = SILENT, limits: Limits = LIMITS
+    archive: Path,
+    folder: Path,
+    *,
+    replace: bool,
+    before_moving: Callable[[], None] = lambda: None,
+    narrator: Narrator = SILENT,
+    limits: Limits = LIMITS,
 ) -> Unpacked:
     """Unpack a zip or tar archive into ``folder``, beside what is there.
 
-    Everything is unpacked into a temporary folder first and then moved, so that an archive that is damaged or an
-    interruption leaves ``folder`` as it was.
+    Everything is unpacked into a temporary folder first, so that an archive that is damaged or an interruption leaves
+    ``folder`` as it was, and then moved: at once where nothing of that name exists.
 
     Args:
         archive: compressed in any way Python reads.
         folder: made when missing.
         replace: put the files of the archive in the place of existing ones; otherwise these are kept.
+        before_moving: called when all is unpacked and sound, before the first change to what is there.
         narrator: tells about progress.
         limits: what is refused as too much.
 
@@ -91,6 +98,7 @@ def unpack(
                 raise DownloadError(
                     f"{archive}: the archive is damaged ({error or type(error).__name__}); fetch it again with --force"
                 ) from error
+        before_moving()
         with disk_errors(folder):
             top = tuple(sorted(folder / entry.name for entry in staging.iterdir()))
             kept: list[Path] = []

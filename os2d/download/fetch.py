@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
@@ -17,7 +17,7 @@ from os2d.download.progress import SILENT, Narrator
 from os2d.download.receipt import FileRecord, Receipt, read_receipt, receipt_path, write_receipt
 from os2d.download.remote import is_web_page
 from os2d.download.sources import DatasetDownload, ModelDownload, RemoteFile
-from os2d.download.transfer import Address, address_of, fetch_file, google_drive_address
+from os2d.download.transfer import PAUSES_SECONDS, Address, address_of, fetch_file, google_drive_address
 from os2d.errors import DownloadError
 
 _MOST_NAMED = 5
@@ -43,12 +43,14 @@ class Request:
         force: fetch again what is there, and replace files that differ.
         keep_archive: leave the archive beside what was unpacked.
         narrator: tells what happens.
+        pauses_seconds: before each new attempt after a failed connection.
     """
 
     source: str | None = None
     force: bool = False
     keep_archive: bool = False
     narrator: Narrator = SILENT
+    pauses_seconds: tuple[float, ...] = PAUSES_SECONDS
 
 
 @dataclass(frozen=True)
@@ -119,12 +121,12 @@ def place(published: str, folder: Path) -> Path:
     return folder.parent / path
 
 
-def _all_there(receipt: Receipt | None, folder: Path, expected: Sequence[Path]) -> bool:
-    if receipt is not None and not receipt.complete:
+def _all_there(receipt: Receipt, folder: Path, expected: Sequence[Path]) -> bool:
+    if receipt.moving:
         return False
     if expected and all(path.exists() for path in expected):
         return True
-    return receipt is not None and bool(receipt.holds) and all((folder / path).exists() for path in receipt.holds)
+    return bool(receipt.holds) and all((folder / path).exists() for path in receipt.holds)
 
 
 def _model_paths(entry: ModelDownload, folder: Path) -> tuple[Path, ...]:
@@ -139,6 +141,8 @@ def _files_of(entry: ModelDownload, request: Request) -> tuple[RemoteFile, ...]:
     if request.source is not None:
         raise DownloadError(f"{entry.name}: is a folder on Google Drive, --from cannot take its place: copy the files")
     listed = list_google_drive_folder(entry.google_drive_folder)
+    if not listed:
+        raise DownloadError(f"{entry.name}: the folder on Google Drive is empty")
     for path in listed:
         if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
             raise DownloadError(f"{entry.name}: the folder holds a file called {path!r}; nothing was fetched")
@@ -148,29 +152,36 @@ def _files_of(entry: ModelDownload, request: Request) -> tuple[RemoteFile, ...]:
 def _fetch_all(name: str, files: Sequence[RemoteFile], folder: Path, request: Request) -> tuple[FileRecord, ...]:
     """Fetch every file and unpack the archives; the receipt in ``folder`` tells how far it got."""
     path = receipt_path(folder, name)
-    before = read_receipt(path)
-    unfinished = before.files if before is not None and not before.complete else ()
+    receipt = read_receipt(path)
     fetched: list[FileRecord] = []
     holds: list[str] = []
     for remote in files:
         target = place(remote.file, folder)
         address = _address(remote, len(files), request.source)
-        local = _local_archive(address, remote)
-        if local is None and (request.force or not _usable(target)):
-            fetched.append(_fetch_one(address, remote, target, request.narrator))
-        elif local is None:
+        if remote.unpack_to and address.file is not None:  # an archive on this machine is unpacked where it lies
+            holds += _unpack(address.file, remote, folder, request, path, receipt)
+            continue
+        if request.force or not _usable(target):
+            fetched.append(_fetch_one(address, remote, target, request))
+            receipt = _with_file(receipt, fetched[-1], is_archive=bool(remote.unpack_to))
+            write_receipt(path, receipt)
+        else:
             request.narrator.say(f"{target}: is there already")
         if not remote.unpack_to:
             holds.append(str(target.relative_to(folder)))
             continue
-        came = (*unfinished, *fetched)
-        write_receipt(path, Receipt(complete=False, files=came))
-        holds += _unpack(local or target, place(remote.unpack_to, folder), folder, request)
-        if local is None and not request.keep_archive and any(record.file == remote.file for record in came):
+        holds += _unpack(target, remote, folder, request, path, receipt)
+        if remote.file in receipt.archives and not request.keep_archive:  # a user's own archive stays
             with disk_errors(target):
-                target.unlink()  # a user's own archive stays
-    write_receipt(path, Receipt(complete=True, files=(*unfinished, *fetched), holds=tuple(holds)))
+                target.unlink()
+    write_receipt(path, Receipt(files=receipt.files, holds=tuple(holds)))
     return tuple(fetched)
+
+
+def _with_file(receipt: Receipt, record: FileRecord, is_archive: bool) -> Receipt:
+    files = (*(other for other in receipt.files if other.file != record.file), record)
+    archives = (*receipt.archives, record.file) if is_archive else receipt.archives
+    return replace(receipt, files=files, archives=archives)
 
 
 def _address(remote: RemoteFile, number_of_files: int, source: str | None) -> Address:
@@ -190,29 +201,36 @@ def _address(remote: RemoteFile, number_of_files: int, source: str | None) -> Ad
     return address_of(source)
 
 
-def _local_archive(address: Address, remote: RemoteFile) -> Path | None:
-    """Return an archive on this machine, which is unpacked where it lies and stays there."""
-    return address.file if remote.unpack_to else None
-
-
 def _usable(file: Path) -> bool:
     """Tell whether a file is there; a login page saved under its name is as good as none."""
     with disk_errors(file):
         return file.exists() and not is_web_page(file)
 
 
-def _fetch_one(address: Address, remote: RemoteFile, target: Path, narrator: Narrator) -> FileRecord:
+def _fetch_one(address: Address, remote: RemoteFile, target: Path, request: Request) -> FileRecord:
+    narrator = request.narrator
     narrator.say(f"fetching {target} from {address.text}")
-    sha256 = fetch_file(address, target, sha256_prefix=remote.sha256_prefix, narrator=narrator)
+    sha256 = fetch_file(
+        address, target, sha256_prefix=remote.sha256_prefix, narrator=narrator, pauses_seconds=request.pauses_seconds
+    )
     size = target.stat().st_size
     narrator.say(f"fetched {target}: {readable_bytes(size)}, SHA-256 {sha256}")
     return FileRecord(remote.file, address.text, sha256, size)
 
 
-def _unpack(archive: Path, into: Path, folder: Path, request: Request) -> list[str]:
+def _unpack(
+    archive: Path, remote: RemoteFile, folder: Path, request: Request, receipt_file: Path, receipt: Receipt
+) -> list[str]:
     """Unpack and return what came out at the top, relative to ``folder``."""
+    into = place(remote.unpack_to, folder)
     request.narrator.say(f"unpacking {archive} into {into}")
-    unpacked = unpack(archive, into, replace=request.force, narrator=request.narrator)
+    unpacked = unpack(
+        archive,
+        into,
+        replace=request.force,
+        before_moving=lambda: write_receipt(receipt_file, replace(receipt, moving=True)),
+        narrator=request.narrator,
+    )
     if unpacked.kept:
         named = ", ".join(str(path) for path in unpacked.kept[:_MOST_NAMED])
         more = len(unpacked.kept) - _MOST_NAMED

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from os2d.download.partial import disk_errors
@@ -31,14 +31,16 @@ class Receipt:
     """The content of ``.fetched-<name>.json``.
 
     Args:
-        complete: False while something is being unpacked or moved into place.
+        moving: True while unpacked files are being moved into place: what lies there may be half of it.
         files: what came.
-        holds: the files and folders that belong to it, relative to the receipt's folder.
+        holds: the files and folders that belong to it, relative to the receipt's folder; empty until all are there.
+        archives: published paths of archives that came and are still to be unpacked and removed.
     """
 
-    complete: bool
+    moving: bool = False
     files: tuple[FileRecord, ...] = ()
-    holds: tuple[str, ...] = field(default=())
+    holds: tuple[str, ...] = ()
+    archives: tuple[str, ...] = ()
 
 
 def receipt_path(folder: Path, name: str) -> Path:
@@ -46,14 +48,14 @@ def receipt_path(folder: Path, name: str) -> Path:
     return folder / f".fetched-{name}.json"
 
 
-def read_receipt(path: Path) -> Receipt | None:
-    """Return the receipt; None when there is none or it cannot be read: then nothing is known."""
+def read_receipt(path: Path) -> Receipt:
+    """Return the receipt; an empty one when there is none or it cannot be read: then nothing is known."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         files = tuple(FileRecord(**record) for record in content["files"])
-        return Receipt(bool(content["complete"]), files, tuple(content["holds"]))
+        return Receipt(bool(content["moving"]), files, tuple(content["holds"]), tuple(content["archives"]))
     except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return None
+        return Receipt()
 
 
 def write_receipt(path: Path, receipt: Receipt) -> None:

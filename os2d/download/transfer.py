@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from os2d.download.google_drive import browser_address, drive_file_id, open_google_drive
 from os2d.download.over_ftp import open_ftp
@@ -54,13 +54,19 @@ def address_of(url_or_file: str) -> Address:
         file_id = drive_file_id(url_or_file)
         if file_id is not None:
             return google_drive_address(file_id)
-        return Address(url_or_file, partial(open_http, url_or_file), by_hand=url_or_file)
+        shown = _without_password(url_or_file)
+        return Address(shown, partial(open_http, url_or_file), by_hand=shown)
     if scheme == "ftp":
-        return Address(url_or_file, partial(open_ftp, url_or_file))
+        return Address(_without_password(url_or_file), partial(open_ftp, url_or_file))
     if "://" in url_or_file and scheme != "file":
         raise DownloadError(f"{url_or_file}: expected a path or an address that begins with http, https or ftp")
     file = Path(unquote(urlsplit(url_or_file).path) if scheme == "file" else url_or_file).expanduser()
     return Address(str(file), partial(_open_local, file), file=file)
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def google_drive_address(file_id: str) -> Address:

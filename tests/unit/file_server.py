@@ -36,6 +36,7 @@ class Asked:
     path: str
     range: str | None
     if_range: str | None
+    authorization: str | None
 
 
 class FileServer(ThreadingHTTPServer):
@@ -72,7 +73,8 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        self.server.asked.append(Asked(self.path, self.headers.get("Range"), self.headers.get("If-Range")))
+        asked = (self.headers.get(name) for name in ("Range", "If-Range", "Authorization"))
+        self.server.asked.append(Asked(self.path, *asked))
         served = self.server.files.get(self.path) or self.server.files.get(urlsplit(self.path).path)
         if served is None:
             self._send(404, b"not here", {"Content-Type": "text/html"})

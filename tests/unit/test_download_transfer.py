@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import os
 import random
 import subprocess
@@ -16,9 +17,11 @@ import pytest
 from pyftpdlib.authorizers import DummyAuthorizer
 from pyftpdlib.handlers import DTPHandler, FTPHandler
 from pyftpdlib.servers import FTPServer
+from rich.console import Console
 
 from os2d.download import over_http
 from os2d.download.google_drive import open_google_drive
+from os2d.download.progress import Narrator
 from os2d.download.transfer import Address, address_of, fetch_file
 from os2d.errors import DownloadError, DownloadInterruptedError
 from tests.unit.file_server import FileServer, running_file_server
@@ -320,6 +323,26 @@ def test_a_local_file_that_is_missing_is_named(tmp_path: Path) -> None:
 def test_an_unknown_kind_of_address_is_refused() -> None:
     with pytest.raises(DownloadError, match="expected a path or an address that begins with http, https or ftp"):
         address_of("gopher://somewhere/file")
+
+
+def test_passwords_are_sent_but_not_shown(server: FileServer, tmp_path: Path) -> None:
+    server.serve("/file", CONTENT)
+    address = address_of(server.url("/file").replace("http://", "http://me:secret@"))
+
+    fetch_file(address, tmp_path / "file")
+
+    assert "secret" not in address.text + address.by_hand
+    assert server.asked[0].authorization == "Basic bWU6c2VjcmV0"
+
+
+def test_a_terminal_shows_a_bar_with_bytes_and_speed(server: FileServer, tmp_path: Path) -> None:
+    server.serve("/file", CONTENT, seconds_per_chunk=0.02)
+    terminal = io.StringIO()
+
+    fetch(server, tmp_path / "file", narrator=Narrator(Console(file=terminal, force_terminal=True, width=100)))
+
+    assert "/300.0 kB" in terminal.getvalue()
+    assert "B/s" in terminal.getvalue()
 
 
 # --- ftp ---
