@@ -127,7 +127,7 @@ def backbone_differences(backbone: Backbone, weights: Mapping[str, Tensor]) -> K
 
 def hints_on_config(file: NetworkDescription, network: NetworkDescription) -> str:
     """Return which configuration keys would build the network of the file; empty if they agree."""
-    of_file, of_network = file.config_keys(), network.config_keys()
+    of_file, of_network = file.all_keys(), network.all_keys()
     if set(file.architectures) & set(network.architectures):
         of_file["model.backbone_arch"] = of_network["model.backbone_arch"]
     different = [f"{key} {value}" for key, value in of_file.items() if value != of_network.get(key, value)]

@@ -15,7 +15,13 @@ from torch import Tensor
 from os2d.modeling.backbone import ARCHITECTURES, CUTS
 from os2d.modeling.network_keys import CLASS_BRANCH, IMAGE_BRANCH, TRANSFORM_LINEAR, TRANSFORM_NET
 
-PUBLISHED_TEMPLATE_GRID, PUBLISHED_KERNEL_SIZES, PUBLISHED_CHANNELS = 15, [7, 5, 5], [128, 64]
+PUBLISHED_VALUES: Mapping[str, Any] = {
+    "model.backbone_cut": "layer3",
+    "model.template_grid": 15,
+    "model.transform_net.kernel_sizes": [7, 5, 5],
+    "model.transform_net.channels": [128, 64],
+}
+"""Keys that no published network sets, with their defaults."""
 
 VERSIONS = {4: "V1", 6: "V2"}
 """Outputs of the TransformNet -> what the paper calls such a network."""
@@ -52,25 +58,24 @@ class NetworkDescription:
 
     def config_keys(self) -> dict[str, Any]:
         """Return the keys of ``model`` that build such a network; those of rare values only where they differ."""
-        keys: dict[str, Any] = {}
-        if self.architectures:
-            keys["model.backbone_arch"] = self.architectures[0]
-        if self.cut not in ("", "layer3"):
-            keys["model.backbone_cut"] = self.cut
-        keys["model.use_group_norm"] = self.group_norm
-        if self.merged is not None:
-            keys["model.merge_branch_parameters"] = self.merged
-        if self.transform is None:
-            return keys
-        if self.transform.outputs in VERSIONS:
-            keys["model.use_simplified_affine_model"] = self.transform.outputs == 4
-        if self.transform.template_cells != PUBLISHED_TEMPLATE_GRID**2:
-            keys["model.template_grid"] = isqrt(self.transform.template_cells)
-        if self.transform.kernel_sizes != PUBLISHED_KERNEL_SIZES:
-            keys["model.transform_net.kernel_sizes"] = self.transform.kernel_sizes
-        if self.transform.channels != PUBLISHED_CHANNELS:
-            keys["model.transform_net.channels"] = self.transform.channels
-        return keys
+        return {key: value for key, value in self.all_keys().items() if PUBLISHED_VALUES.get(key) != value}
+
+    def all_keys(self) -> dict[str, Any]:
+        """Return every key of ``model`` that the weights tell."""
+        told: dict[str, Any] = {
+            "model.backbone_arch": self.architectures[0] if self.architectures else None,
+            "model.backbone_cut": self.cut or None,
+            "model.use_group_norm": self.group_norm,
+            "model.merge_branch_parameters": self.merged,
+        }
+        if self.transform is not None:
+            told |= {
+                "model.use_simplified_affine_model": {4: True, 6: False}.get(self.transform.outputs),
+                "model.template_grid": isqrt(self.transform.template_cells),
+                "model.transform_net.kernel_sizes": self.transform.kernel_sizes,
+                "model.transform_net.channels": self.transform.channels,
+            }
+        return {key: value for key, value in told.items() if value is not None}
 
 
 def describe_backbone(weights: Mapping[str, Tensor]) -> NetworkDescription:

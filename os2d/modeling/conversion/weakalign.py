@@ -32,7 +32,7 @@ REGRESSOR_PREFIX = "FeatureRegression."
 LINEAR_WEIGHT = "linear.weight"
 """The one tensor that is stored in another shape: (P, channels * kernel * kernel) for (P, channels, kernel, kernel)."""
 
-TEMPLATE_CELLS, KERNEL_SIZES, CHANNELS = 15 * 15, [7, 5, 5], [128, 64]
+TEMPLATE_CELLS, KERNEL_SIZES, CHANNELS, AFFINE_PARAMETERS = 15 * 15, [7, 5, 5], [128, 64], 6
 """Of the regressor; those of the published network too."""
 
 
@@ -53,7 +53,7 @@ def convert(weights: Mapping[str, Tensor]) -> Converted:
     resnet = take_resnet(weights, parts, rename, lambda key: not key.startswith(known[:-1]))
     regressor = regressor_weights(weights, KERNEL_SIZES[-1])
     with torch.device("meta"):  # only names and shapes are wanted
-        transform_net = TransformNet(TEMPLATE_CELLS, len(regressor.get("linear.bias", ())), KERNEL_SIZES, CHANNELS)
+        transform_net = TransformNet(TEMPLATE_CELLS, AFFINE_PARAMETERS, KERNEL_SIZES, CHANNELS)
     expected = {REGRESSOR_PREFIX + key: tensor.shape for key, tensor in transform_net.state_dict().items()}
     differences = compare_keys({REGRESSOR_PREFIX + key: tensor for key, tensor in regressor.items()}, expected)
     if differences:
