@@ -79,7 +79,8 @@ RULES = (
             *("train.optim.anneal_lr.patience", "train.optim.anneal_lr.initial_patience"),
             *("train.optim.anneal_lr.cooldown", "train.optim.anneal_lr.quantity_smoothness"),
             *("eval.train_subset_for_eval_size", "output.print_iter", "output.save_iter"),
-            *("runtime.num_workers", "runtime.num_threads", "random_seed"),
+            *("visualization.eval.max_detections", "visualization.train.max_detections"),
+            *("visualization.mining.max_detections", "runtime.num_workers", "runtime.num_threads", "random_seed"),
         ),
     ),
     Rule("-1 (all) or more", lambda v: v >= -1, ("train.mining.num_random_negative_classes",)),
@@ -145,12 +146,13 @@ def check_evaluation(config: CfgNode) -> None:
             if not rule.holds(_value(config, key)):
                 raise ConfigError(f"{key}: expected {rule.expected}, got {_value(config, key)!r}")
     _check_evaluated_datasets(config)
-    heatmaps = config.visualization.eval
-    if len(heatmaps.images_for_heatmaps) != len(heatmaps.labels_for_heatmaps):
-        raise ConfigError(
-            "visualization.eval.images_for_heatmaps: expected as many image ids as there are class ids in "
-            f"labels_for_heatmaps, got {len(heatmaps.images_for_heatmaps)} and {len(heatmaps.labels_for_heatmaps)}"
-        )
+    for branch in ("eval", "mining"):
+        heatmaps = config.visualization[branch]
+        if len(heatmaps.images_for_heatmaps) != len(heatmaps.labels_for_heatmaps):
+            raise ConfigError(
+                f"visualization.{branch}.images_for_heatmaps: expected as many image ids as there are class ids in "
+                f"labels_for_heatmaps, got {len(heatmaps.images_for_heatmaps)} and {len(heatmaps.labels_for_heatmaps)}"
+            )
 
 
 def _check_nothing_is_none(config: CfgNode, prefix: str = "") -> None:

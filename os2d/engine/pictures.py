@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import torch
@@ -43,6 +44,12 @@ PICTURED_IMAGES = 20
 PICTURED_LABELS = 6
 """So many classes of a training patch get a panel of target maps."""
 
+_DRAWS_NOTHING_WITHOUT = {
+    "visualization.eval.show_class_heatmaps": "visualization.eval.images_for_heatmaps",
+    "visualization.mining.show_class_heatmaps": "visualization.mining.images_for_heatmaps",
+    "visualization.train.show_target_remapping": "train.objective.remap_classification_targets",
+}
+
 ROLE_COLOURS = {"neg": "orange", "pos": "yellow", "pos_loc": "lime"}
 
 
@@ -59,6 +66,11 @@ class Pictures:
     config: CfgNode
     run: Run
     iteration: int | None = None
+
+    def __post_init__(self) -> None:
+        for flag, needed in _DRAWS_NOTHING_WITHOUT.items():
+            if _value(self.config, flag) and not _value(self.config, needed):
+                logger.warning("%s: draws nothing without %s", flag, needed)
 
     def training_batch(self, batch: TrainBatch, iteration: int) -> None:
         """Draw the patches of a batch with their boxes (``train.show_gt_boxes_dataloader``)."""
@@ -264,6 +276,10 @@ class Pictures:
     def _picture(self, image_3hw: Tensor) -> Image.Image:
         model = self.config.model
         return to_image(image_3hw, model.normalization_mean, model.normalization_std)
+
+
+def _value(config: CfgNode, key: str) -> object:
+    return reduce(lambda node, name: node[name], key.split("."), config)
 
 
 def _step(iteration: int) -> str:

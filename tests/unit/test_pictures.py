@@ -20,6 +20,7 @@ from os2d.data.train_loader import TrainBatches
 from os2d.engine.hard_patch import MinedPatch
 from os2d.engine.objective import Os2dObjective
 from os2d.engine.pictures import PICTURED_BATCHES, PICTURED_IMAGES, Pictures
+from os2d.errors import ConfigError
 from os2d.modeling.model import Os2d, build_os2d
 from os2d.structures.boxes import BoxList
 
@@ -275,3 +276,17 @@ def test_mined_patches_show_crop_anchor_and_role(make_config: MakeConfig, run: C
     path = run.dir / "artifacts" / "pictures" / f"{stem}_patches.png"
     for colour in [(255, 165, 0), (255, 255, 0), (0, 255, 0), (0, 255, 255)]:
         assert colour_share(path, colour) > 0.0003
+
+
+def test_flags_that_draw_nothing_are_named(
+    make_config: MakeConfig, run: ConsoleRun, caplog: pytest.LogCaptureFixture
+) -> None:
+    Pictures(make_config("eval.show_class_heatmaps", "eval.show_gt_boxes"), run)
+    expected = "visualization.eval.show_class_heatmaps: draws nothing without visualization.eval.images_for_heatmaps"
+    assert caplog.messages == [expected]
+
+
+@pytest.mark.parametrize("branch", ["eval", "mining"])
+def test_images_and_classes_of_heat_maps_belong_together(make_config: MakeConfig, branch: str) -> None:
+    with pytest.raises(ConfigError, match=rf"visualization\.{branch}\.images_for_heatmaps: .* got 2 and 0"):
+        make_config(**{f"visualization.{branch}.images_for_heatmaps": [1, 2]})
