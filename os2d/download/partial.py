@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -36,19 +37,17 @@ class PartialFile:
 
     def __enter__(self) -> Self:
         with disk_errors(self.target):
-            self.target.parent.mkdir(parents=True, exist_ok=True)
             self._wanted = self._read_note()
-            self._stream = self.path.open("ab", buffering=0)  # what came is on disk, however this process ends
-        if self._wanted.start == 0:
-            self._stream.truncate(0)
+        self._stream: FileIO | None = None
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stream.close()
-        if self.path.exists() and self.path.stat().st_size == 0:  # nothing to continue: leave no traces
-            self.discard()
+        if self._stream is not None:
+            self._stream.close()
+            if self.path.exists() and self.path.stat().st_size == 0:  # nothing to continue: leave no traces
+                self.discard()
 
     @property
     def wanted(self) -> Wanted:
@@ -58,10 +57,12 @@ class PartialFile:
     def accept(self, stream: RemoteStream) -> None:
         """Get ready for the bytes of ``stream``: drop those of another version, see to it that there is room."""
         with disk_errors(self.target):
-            if stream.start != self._wanted.start:
-                self._stream.truncate(stream.start)
+            self.target.parent.mkdir(parents=True, exist_ok=True)  # only now: an empty folder looks like data
             if stream.size is not None:
                 check_room(self.target.parent, stream.size - stream.start, self.target.name)
+            if self._stream is None:
+                self._stream = self.path.open("ab", buffering=0)  # what came is on disk, however this process ends
+            self._stream.truncate(stream.start)
             self._wanted = Wanted(stream.start, stream.size, stream.version)
             self._write_note()
 
@@ -70,13 +71,17 @@ class PartialFile:
         with disk_errors(self.target):
             rest = memoryview(chunk)
             while rest:
-                rest = rest[self._stream.write(rest) :]
+                rest = rest[self._opened().write(rest) :]
         self._wanted = Wanted(self._wanted.start + len(chunk), self._wanted.size, self._wanted.version)
+
+    def _opened(self) -> FileIO:
+        assert self._stream is not None, "accept() comes first"
+        return self._stream
 
     def complete(self, sha256_prefix: str) -> str:
         """Give the file its name and return its SHA-256; a file with another checksum than published is removed."""
         with disk_errors(self.target):
-            os.fsync(self._stream.fileno())
+            os.fsync(self._opened().fileno())
             sha256 = sha256_of(self.path)
             if not sha256.startswith(sha256_prefix):
                 self.discard()
