@@ -18,6 +18,8 @@ from os2d.errors import DataError
 
 logger = logging.getLogger(__name__)
 
+ANNOTATIONS = Path("ILSVRC", "Annotations", "CLS-LOC")
+
 
 class LabelledBox(NamedTuple):
     """One object of an annotation file; the box is in pixels, as written."""
@@ -47,10 +49,9 @@ def ensure_ilsvrc(folder: Path, table: Path, origin: ConvertedFrom) -> None:
 
 def _boxes(folder: Path, origin: ConvertedFrom) -> Iterator[MadeBox]:
     excluded = excluded_wnids(folder)
-    annotations = folder / "ILSVRC" / "Annotations" / "CLS-LOC"
     in_training = origin is ConvertedFrom.ILSVRC_TRAIN
-    paths = _in_subfolders(annotations / "train") if in_training else _in_folder(annotations / "val")
-    logger.info("reading %d annotation files in %s", len(paths), annotations)
+    paths = annotation_files(folder, "train" if in_training else "val")
+    logger.info("reading %d annotation files in %s", len(paths), folder / ANNOTATIONS)
     for image_id, path in enumerate(paths):
         photo = read_photo_annotation(path)
         wnid = photo.name.partition("_")[0]
@@ -62,6 +63,16 @@ def _boxes(folder: Path, origin: ConvertedFrom) -> Iterator[MadeBox]:
                 lx, rx = (x / photo.width for x in box.xyxy[::2])
                 ty, by = (y / photo.height for y in box.xyxy[1::2])
                 yield MadeBox(image_id, file, _class_id(path, box.wnid), "", box.difficult, lx, ty, rx, by)
+
+
+def annotation_files(folder: Path, part: str) -> list[Path]:
+    """Return the annotation files of the photos for ``train`` or ``val``, sorted by path.
+
+    Raises:
+        DataError: there are none.
+    """
+    annotations = folder / ANNOTATIONS
+    return _in_subfolders(annotations / part) if part == "train" else _in_folder(annotations / part)
 
 
 def excluded_wnids(folder: Path) -> frozenset[str]:
