@@ -29,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         config = read_config(options.config_file, options.overrides)
         tasks.train.validate(config)
+        _check_pictures_are_kept(config)
         run_task(config)
     except Os2dError as e:
         print(f"error: {e}", file=sys.stderr)
@@ -57,6 +58,17 @@ def read_config(file: Path | None, overrides: Sequence[str]) -> CfgNode:
             raise ConfigError(f"{key}: cannot be set to {value!r}: {e}") from e
     config.freeze()
     return config
+
+
+def _check_pictures_are_kept(config: CfgNode) -> None:
+    """Refuse to draw pictures that would be gone at the end."""
+    for branch, settings in config.visualization.items():
+        wanted = next((name for name, value in settings.items() if name.startswith("show_") and value), None)
+        if wanted and not config.output.path:
+            raise ConfigError(
+                f"visualization.{branch}.{wanted}: True draws pictures into the folder output.path, which is empty; "
+                "set output.path"
+            )
 
 
 def run_task(config: CfgNode) -> None:

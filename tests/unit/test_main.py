@@ -58,3 +58,12 @@ def test_a_missing_gpu_is_an_error_with_advice(capsys: pytest.CaptureFixture[str
     names = "('shelf-val-new-cl',)"
     assert main(["train.dataset_name", "shelf-train", "eval.dataset_names", names]) == 2
     assert "set is_cuda False" in capsys.readouterr().err
+
+
+def test_pictures_need_a_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    names = "('shelf-val-new-cl',)"
+    arguments = ["train.dataset_name", "shelf-train", "eval.dataset_names", names, "is_cuda", "False"]
+    assert main([*arguments, "visualization.eval.show_detections", "True"]) == 2
+    assert "visualization.eval.show_detections: True draws pictures into the folder output.path" in (
+        capsys.readouterr().err
+    )
