@@ -28,7 +28,7 @@ setup(
         "ray[tune]>=2.60",
         "requests>=2.32",
         "rich>=15.0",
-        "scipy>=1.11",
+        "scipy>=1.17",
         "sqlalchemy>=2.1",
         "submitit>=1.5",
         "torch>=2.11",

@@ -153,7 +153,12 @@ _SHELF = {"shelf-train": "train", "shelf-val-old-cl": "val-old-cl", "shelf-val-n
 
 def data_root(config: CfgNode) -> Path:
     """Return the folder of the named data sets: ``runtime.data_root``, else ``$ONESHOT_DATA``, else ``./data``."""
-    return Path(config.runtime.data_root or os.environ.get("ONESHOT_DATA") or "data").expanduser().absolute()
+    return resolved_root(config.runtime.data_root)
+
+
+def resolved_root(given: str | None) -> Path:
+    """Return the folder that was given, else ``$ONESHOT_DATA``, else ``./data``."""
+    return Path(given or os.environ.get("ONESHOT_DATA") or "data").expanduser().absolute()
 
 
 def find_dataset(name: str, root: Path) -> DatasetSource:
