@@ -246,15 +246,20 @@ def _alone(folder: Path, name: str, narrator: Narrator) -> Iterator[bool]:
     """Keep other processes off the same files; yields whether one of them had to be waited for."""
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / f".fetching-{name}.lock")
-    had_to_wait = False
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        had_to_wait = True
-        narrator.say(f"{name}: another process is fetching it into {folder}; waiting for it")
-        lock.acquire()
+        lock = FileLock(folder / f".fetching-{name}.lock")
+        had_to_wait = not _acquired_at_once(lock)
+        if had_to_wait:
+            narrator.say(f"{name}: another process is fetching it into {folder}; waiting for it")
+            lock.acquire()
     try:
         yield had_to_wait
     finally:
         lock.release()
+
+
+def _acquired_at_once(lock: FileLock) -> bool:
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return False
+    return True

@@ -21,8 +21,9 @@ def open_ftp(url: str, wanted: Wanted) -> Iterator[RemoteStream]:
             server.login(unquote(parts.username or ""), unquote(parts.password or ""))
             server.voidcmd("TYPE I")  # sizes and positions count bytes only in binary mode
             size, version = _ask_size(server, path), _ask_version(server, path)
-            start = wanted.start if _same(wanted, size, version) else 0
-            chunks = iter(()) if start and start == size else _receive(server, path, start, size)
+            continues = wanted.start > 0 and _same(wanted, size, version) and _can_restart(server, wanted.start)
+            start = wanted.start if continues else 0
+            chunks = iter(()) if continues and start == size else _receive(server, path, start, size)
             yield RemoteStream(start, size, version, chunks)
     except ftplib.error_perm as error:
         raise RemoteError(f"the server answered {error}") from error
@@ -46,24 +47,24 @@ def _receive(server: ftplib.FTP, path: str, start: int, size: int | None) -> Ite
         server.voidresp()
 
 
+def _can_restart(server: ftplib.FTP, start: int) -> bool:
+    try:
+        server.sendcmd(f"REST {start}")
+    except ftplib.error_perm:
+        return False
+    return True
+
+
 def _ask_size(server: ftplib.FTP, path: str) -> int | None:
     try:
         return server.size(path)
-    except ftplib.error_perm as error:
-        if _unknown_command(error):
-            return None
-        raise
+    except ftplib.error_perm:  # not told; whether the file is there shows when it is asked for
+        return None
 
 
 def _ask_version(server: ftplib.FTP, path: str) -> str:
     """Return when the file was last changed, as the server writes it."""
     try:
         return server.voidcmd(f"MDTM {path}").partition(" ")[2].strip()
-    except ftplib.error_perm as error:
-        if _unknown_command(error):
-            return ""
-        raise
-
-
-def _unknown_command(error: ftplib.error_perm) -> bool:
-    return str(error)[:3] in ("500", "502", "504")
+    except ftplib.error_perm:
+        return ""

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
+import pytest
+
 
 @dataclass
 class Served:
@@ -60,7 +62,8 @@ class FileServer(ThreadingHTTPServer):
 
 @contextmanager
 def running_file_server() -> Iterator[FileServer]:
-    with FileServer() as server:
+    with FileServer() as server, pytest.MonkeyPatch.context() as environment:
+        environment.setenv("NO_PROXY", "127.0.0.1")  # also for processes that a test starts
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         thread.start()
         yield server

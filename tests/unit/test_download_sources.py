@@ -72,11 +72,14 @@ def test_unknown_data_sets_are_not_found(name: str) -> None:
         ("grozi-val-all", "oneshot data fetch grozi"),
         ("data/instre/gnd_instre.mat", "oneshot data fetch instre"),
         ("models/os2d_v2-train.pth", "oneshot models fetch os2d_v2-train"),
-        ("elsewhere/os2d_v1-train.pth", "oneshot models fetch os2d_v1-train"),
+        ("my weights/os2d_v1-train.pth", "oneshot models fetch os2d_v1-train --folder 'my weights'"),
+        ("os2d_v1-train.pth", "oneshot models fetch os2d_v1-train"),
+        ("/w/maskrcnn-benchmark/e2e_mask_rcnn_R_50_FPN_1x.pth", "oneshot models fetch maskrcnn-r50 --folder /w"),
         (
             "models/imagenet-caffe-resnet50-features-ac468af-renamed.pth",
             "oneshot models fetch resnet50-caffe2, then oneshot models convert "
-            "models/imagenet-caffe-resnet50-features-ac468af.pth",
+            "models/imagenet-caffe-resnet50-features-ac468af.pth "
+            "--output models/imagenet-caffe-resnet50-features-ac468af-renamed.pth",
         ),
         (
             "models/imagenet-caffe-resnet50-features-ac468af-converted.pth",

@@ -325,9 +325,10 @@ def test_the_command_tells_what_comes_next(server: FileServer, root: Path, capsy
     said = capsys.readouterr()
     assert said.out.splitlines() == [
         "grozi: fetched",
-        "  next: oneshot data check grozi-train grozi-train-mini grozi-val-old-cl grozi-val-new-cl grozi-val-all",
+        "  next: oneshot data check grozi-train grozi-train-mini grozi-val-old-cl grozi-val-new-cl grozi-val-all "
+        f"--data-root {root}",
         "retail: fetched",
-        "  next: oneshot data check dairy paste-v paste-f",
+        f"  next: oneshot data check dairy paste-v paste-f --data-root {root}",
     ]
     assert files_in(root) == {**GROZI, **RETAIL}
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -68,19 +70,19 @@ def fetch(
     fetch_one_by_one(
         entries,
         fetch=lambda entry: fetch_dataset(entry, root, request),
-        tell=lambda entry, outcome: _report(entry, outcome, root),
+        tell=lambda entry, outcome: _report(entry, outcome, data_root),
         as_json=as_json,
     )
 
 
-def _report(entry: DatasetDownload, outcome: Outcome, root: Path) -> Report:
+def _report(entry: DatasetDownload, outcome: Outcome, data_root: Path) -> Report:
     by_hand = outcome.state is State.BY_HAND
     return Report(
         name=entry.name,
         state=outcome.state,
         message=entry.manual if by_hand else "",
-        notes=_notes(entry, root),
-        next="" if by_hand else _check_command(entry),
+        notes=_notes(entry, data_root.expanduser().absolute()),
+        next="" if by_hand else _check_command(entry, data_root),
         paths=tuple(str(path) for path in outcome.paths),
         files=outcome.files,
     )
@@ -102,7 +104,11 @@ def _notes(entry: DatasetDownload, root: Path) -> tuple[str, ...]:
     return (*([entry.note] if entry.note else []), *missing)
 
 
-def _check_command(entry: DatasetDownload) -> str:
+def _check_command(entry: DatasetDownload, data_root: Path) -> str:
     names = [name for name in entry.provides if "*" not in name]
     names += [name.replace("*", "1") for name in entry.provides if name.endswith("episode-*")]
-    return f"oneshot data check {' '.join(names)}" if names else ""
+    if not names:
+        return ""
+    found_by_itself = str(data_root) in ("data", os.environ.get("ONESHOT_DATA"))
+    where = "" if found_by_itself else f" --data-root {quote(str(data_root))}"
+    return f"oneshot data check {' '.join(names)}{where}"

@@ -19,7 +19,7 @@ from os2d.cli.fetching import (
     show_table,
 )
 from os2d.download.fetch import Outcome, fetch_model, model_state, place
-from os2d.download.sources import MODELS, ModelDownload, find_model_download
+from os2d.download.sources import MODELS, ModelDownload, find_model_download, how_to_convert
 
 COMMAND = "oneshot models fetch"
 
@@ -91,7 +91,7 @@ def _standing(entry: ModelDownload, folder: Path) -> Report:
 
 def _next(entry: ModelDownload, folder: Path) -> str:
     if entry.convert:
-        return f"oneshot models convert {place(entry.files[0].file, folder)}"
+        return how_to_convert(entry, folder)
     if entry.mAP_grozi_val_new_cl is not None:
         return f"python main.py ... init.model {place(entry.files[0].file, folder)}"
     return ""
