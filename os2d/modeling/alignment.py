@@ -9,23 +9,17 @@ H W feature map.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import sqrt
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import grid_sample, relu
+from torch.nn.functional import grid_sample
 
 from os2d.errors import ConfigError
-from os2d.modeling.correlation import normalise
+from os2d.modeling.transform_net import TransformNet
 
-IDENTITY = {6: (1.0, 0.0, 0.0, 0.0, 1.0, 0.0), 4: (1.0, 0.0, 1.0, 0.0)}
-"""Number of parameters -> the parameters of the map that changes nothing."""
-
-CORRELATION_EPSILON = 1e-6
 SINGULAR = 1e-12
 """Determinants below this cannot be divided by."""
 
@@ -68,43 +62,6 @@ class Affine(NamedTuple):
         return Affine(*(part.detach() for part in self))
 
 
-class TransformNet(nn.Module):
-    """Predicts affine parameters from a correlation volume: (N, K, H, W) to (N, P, H, W).
-
-    It starts at the identity: a fresh network matches the undeformed template at every position.
-    """
-
-    def __init__(
-        self, num_cells: int, num_parameters: int, kernel_sizes: Sequence[int], channels: Sequence[int]
-    ) -> None:
-        super().__init__()
-        widths = [num_cells, *channels]
-        layers: list[nn.Module] = []
-        for inputs, outputs, kernel in zip(widths, channels, kernel_sizes, strict=False):
-            layers += [nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2), nn.BatchNorm2d(outputs), nn.ReLU()]
-        self.conv = nn.Sequential(*layers)
-        self.linear = nn.Conv2d(widths[-1], num_parameters, kernel_sizes[-1], padding=kernel_sizes[-1] // 2)
-
-    def initialise(self, generator: torch.Generator | None) -> None:
-        """Set the hidden layers to torch's default initialisation and the last layer to the identity."""
-        for module in self.conv:
-            if isinstance(module, nn.Conv2d):
-                bound = 1 / sqrt(module.weight[0].numel())
-                nn.init.uniform_(module.weight, -bound, bound, generator=generator)
-                assert module.bias is not None
-                nn.init.uniform_(module.bias, -bound, bound, generator=generator)
-            elif isinstance(module, nn.BatchNorm2d):
-                module.reset_parameters()
-        assert self.linear.bias is not None
-        with torch.no_grad():
-            self.linear.weight.zero_()
-            self.linear.bias.copy_(torch.tensor(IDENTITY[len(self.linear.bias)]))
-
-    def forward(self, correlation_NKHW: Tensor) -> Tensor:
-        """Return the parameters (N, P, H, W)."""
-        return self.linear(self.conv(normalise(relu(correlation_NKHW), CORRELATION_EPSILON)))
-
-
 class Aligner(nn.Module):
     """Predicts the affine map of the template at every position: (N, K, H, W) to maps of N x H x W."""
 
@@ -115,7 +72,14 @@ class Aligner(nn.Module):
 
     def forward(self, correlation_NKHW: Tensor) -> Affine:
         """Return the maps from template to image; weakalign's network predicts those from image to template."""
-        affine = Affine.from_parameters(self.parameter_regressor(correlation_NKHW))
+        return self._to_image(self.parameter_regressor(correlation_NKHW))
+
+    def infer(self, correlation_NHWK: Tensor) -> Affine:
+        """Return the maps for a volume with the cells last and any number of leading dimensions, without gradients."""
+        return self._to_image(self.parameter_regressor.infer(correlation_NHWK))
+
+    def _to_image(self, parameters_NPHW: Tensor) -> Affine:
+        affine = Affine.from_parameters(parameters_NPHW.float())  # geometry needs all digits
         return affine.inverse() if self.inverse else affine
 
 
@@ -152,6 +116,11 @@ class TemplateGrid:
         """The cells of an axis that count for the score."""
         return slice(self.border, self.cells - self.border)
 
+    @property
+    def counted_cells(self) -> int:
+        """How many cells count for the score."""
+        return (self.cells - 2 * self.border) ** 2
+
 
 @lru_cache(maxsize=16)
 @torch.inference_mode(False)  # or a first call from inference would leave tensors that training may not use
@@ -165,12 +134,13 @@ def counted_cells_xy(template: TemplateGrid, device: torch.device) -> tuple[Tens
 def aligned_score(correlation_NKHW: Tensor, affine: Affine, template: TemplateGrid) -> Tensor:
     """Return the mean correlation of the template, deformed by ``affine`` at every position, N x H x W.
 
+    The volume may have several leading dimensions and any strides; N is then all of them.
     Cell k of the template at position (x, y) is looked up in channel k of the volume where the map puts it,
     bilinearly, and on the border of the feature map if that is outside.
     """
-    height, width = correlation_NKHW.shape[2:]
-    columns = correlation_NKHW.unflatten(1, (template.cells, template.cells))
-    channels = columns[:, template.inside, template.inside].reshape(-1, 1, height, width)
+    height, width = correlation_NKHW.shape[-2:]
+    columns = correlation_NKHW.unflatten(-3, (template.cells, template.cells))
+    channels = columns[..., template.inside, template.inside, :, :].reshape(-1, 1, height, width).to(affine.x0.dtype)
     grid_NKHW2 = _sampling_grid(affine, template)
     samples = grid_sample(channels, grid_NKHW2.flatten(0, 1), padding_mode="border", align_corners=True)
     return samples.view(grid_NKHW2.shape[:-1]).mean(dim=1)

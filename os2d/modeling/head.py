@@ -15,7 +15,8 @@ from torch.nn.functional import interpolate
 
 from os2d.modeling.alignment import Affine, Aligner, TemplateGrid, aligned_boxes, aligned_corners, aligned_score
 from os2d.modeling.anchors import anchor_boxes, encode_boxes
-from os2d.modeling.correlation import correlate, normalise
+from os2d.modeling.correlation import correlate, correlate_cells_last, normalise
+from os2d.modeling.folding import uses_batch_statistics
 from os2d.structures.sizes import Size
 
 
@@ -83,24 +84,39 @@ class Os2dHead(nn.Module):
         features_BDHW = normalise(features_BDHW)
         if torch.is_grad_enabled():
             return self._match(features_BDHW, heads)
+        match = self._match if uses_batch_statistics(self.aligner) else self._infer
         fm_size = Size.of_tensor(features_BDHW)
         step = self.classes_per_chunk(fm_size, len(features_BDHW), memory_mb)
-        chunks = [self._match(features_BDHW, heads[i : i + step]) for i in range(0, len(heads), step)]
+        chunks = [match(features_BDHW, heads[i : i + step]) for i in range(0, len(heads), step)]
         return chunks[0] if len(chunks) == 1 else _cat_classes(chunks)
 
     def classes_per_chunk(self, fm_size: Size, num_images: int, memory_mb: float) -> int:
         """Return how many classes can be matched at once in ``memory_mb``, at least one.
 
-        A pair of an image and a class needs its correlation volume, two normalised copies of it for the TransformNet
-        or the sampling grid and the samples in their place, and the hidden layers: about four volumes of float32.
+        A pair of an image and a class needs its correlation volume and, one after the other, what the TransformNet
+        does with it and what the score does: the counted cells as maps, their sampling grid (two numbers a cell, and
+        as many while it is made) and the samples. The spectra of the TransformNet's kernels are no part of it: they do
+        not grow with the number of classes, nor with the map.
         """
-        bytes_per_class = num_images * 4 * 4 * self.template.cells**2 * fm_size.w * fm_size.h
+        positions = fm_size.w * fm_size.h
+        volume = self.template.cells**2 * positions
+        scoring = 6 * self.template.counted_cells * positions
+        aligning = self.aligner.parameter_regressor.floats_per_pair(fm_size.h, fm_size.w)
+        bytes_per_class = num_images * 4 * (volume + max(scoring, aligning))
         return max(1, int(memory_mb * 2**20 / bytes_per_class))
 
     def _match(self, features_BDHW: Tensor, heads: Heads) -> Matches:
         correlation_NKHW = correlate(features_BDHW, heads.templates)
-        affine = self.aligner(correlation_NKHW)
-        pairs = (len(features_BDHW), len(heads))
+        return self._matches(features_BDHW, len(heads), correlation_NKHW, self.aligner(correlation_NKHW))
+
+    def _infer(self, features_BDHW: Tensor, heads: Heads) -> Matches:
+        """Return what ``_match`` does, faster, for networks that do not learn."""
+        correlation_BCHWK = correlate_cells_last(features_BDHW, heads.templates)
+        affine = self.aligner.infer(correlation_BCHWK)
+        return self._matches(features_BDHW, len(heads), correlation_BCHWK.movedim(-1, -3), affine)
+
+    def _matches(self, features_BDHW: Tensor, num_classes: int, correlation_NKHW: Tensor, affine: Affine) -> Matches:
+        pairs = (len(features_BDHW), num_classes)
         scores = detached = self._scores(correlation_NKHW, affine, pairs)
         if scores.requires_grad:
             detached = self._scores(correlation_NKHW, affine.detach(), pairs)
