@@ -8,7 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.random import Generator, default_rng
 
-from os2d.engine.average_precision import NO_MATCH, VocResult, average_precision, evaluate_detections
+from os2d.engine.average_precision import (
+    NO_MATCH,
+    VocResult,
+    _falling_order,
+    average_precision,
+    evaluate_detections,
+)
 from os2d.structures.boxes import BoxList
 from os2d.structures.sizes import Size
 
@@ -138,8 +144,40 @@ def test_detections_in_another_frame_are_brought_to_the_image() -> None:
 
 
 def test_eleven_point_metric_takes_the_precision_at_or_beyond_each_recall() -> None:
-    hit = np.array([True, False, True])
-    assert average_precision(hit, np.ones(3, bool), 4, use_07_metric=True) == pytest.approx((3 * 1 + 3 * 2 / 3) / 11)
+    hits, ignored = np.array([0, 2]), np.array([], dtype=np.int64)
+    assert average_precision(hits, ignored, 4, use_07_metric=True) == pytest.approx((3 * 1 + 3 * 2 / 3) / 11)
+
+
+@settings(max_examples=50, deadline=None)
+@given(seed=st.integers(0, 2**31))
+def test_what_is_ranked_equals_a_stable_sort(seed: int) -> None:
+    rng = default_rng(seed)
+    special = np.array([0.0, -0.0, np.inf, -np.inf, 1e-40, -1e-40], dtype=np.float32)
+    scores = np.concatenate([rng.normal(0, 1, 50).astype(np.float32).round(1), special, special])
+    rng.shuffle(scores)
+    np.testing.assert_array_equal(_falling_order(scores), np.argsort(-scores, kind="stable"))
+
+
+def test_scores_that_are_no_numbers_rank_last() -> None:
+    scores = np.array([np.nan, -5, 2, -np.nan], dtype=np.float32)
+    assert _falling_order(scores)[:2].tolist() == [2, 1]
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**31))
+def test_detections_of_absent_classes_only_move_others_down(seed: int) -> None:
+    """Their boxes and images do not matter, and neither does the order of the images' detections."""
+    rng = default_rng(seed)
+    found, truth = random_case(rng, images=3, classes=4, per_class=5)
+    for image, f in enumerate(found):  # distinct scores over the data set
+        found[image] = f.with_field("scores", f.field("scores") + image * 1e-4)
+    result = evaluate_detections(found, truth, [0.5])[0.5]
+    shuffled = [f[torch.from_numpy(rng.permutation(len(f)))] for f in found]
+    strangers = boxes([[1, 1, 30, 30]] * 4, labels=[7] * 4, scores=[-2.0, -2.0, -3.0, -1.0])
+    with_strangers = evaluate_detections([*shuffled[:2], BoxList.cat([shuffled[2], strangers])], truth, [0.5])[0.5]
+    known = with_strangers.class_ids != 7
+    np.testing.assert_allclose(with_strangers.ap_per_class[known], result.ap_per_class, atol=1e-12)
+    assert with_strangers.ap_pooled_classes == pytest.approx(result.ap_pooled_classes, nan_ok=True)
 
 
 def test_pooled_ranking_keeps_outcomes_with_their_detections() -> None:
