@@ -17,6 +17,7 @@ import pytest
 from os2d.download.archive import Limits, unpack
 from os2d.download.progress import Narrator, Report
 from os2d.errors import DownloadError
+from tests.unit.small_disk import mounted_small_disk
 
 PHOTO = random.Random(1).randbytes(50_000)
 FILES = {"grozi/classes/grozi.csv": b"imageid\n1\n", "grozi/src/3264/0.jpg": PHOTO, "grozi/readme": b"read me"}
@@ -285,3 +286,13 @@ def test_leftovers_of_a_killed_attempt_do_not_matter(tmp_path: Path, data: Path)
     unpack(archive, data, replace=False)
 
     assert contents(data) == {**FILES, "mine.txt": b"mine"}
+
+
+@pytest.mark.parametrize(("make", "message"), [(write_zip, "not enough room"), (write_tar, "the disk is full")])
+def test_a_disk_too_small_for_the_content_stays_as_it_was(tmp_path: Path, make: object, message: str) -> None:
+    archive = make(tmp_path / "archive", {str(i): PHOTO for i in range(5)})  # type: ignore[operator]
+
+    with mounted_small_disk(tmp_path / "disk") as disk:
+        with pytest.raises(DownloadError, match=message):
+            unpack(archive, disk, replace=False)
+        assert list(disk.iterdir()) == []

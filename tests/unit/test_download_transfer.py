@@ -7,7 +7,6 @@ import hashlib
 import io
 import os
 import random
-import subprocess
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -25,6 +24,7 @@ from os2d.download.progress import Narrator
 from os2d.download.transfer import Address, address_of, fetch_file
 from os2d.errors import DownloadError, DownloadInterruptedError
 from tests.unit.file_server import FileServer, running_file_server
+from tests.unit.small_disk import mounted_small_disk
 
 CONTENT = random.Random(7).randbytes(300_000)
 NEW_CONTENT = random.Random(8).randbytes(280_000)
@@ -283,18 +283,8 @@ def test_room_on_the_disk_is_checked_before_anything_is_written(server: FileServ
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = (
-        os.geteuid() == 0
-        and not subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", disk], capture_output=True, check=False
-        ).returncode
-    )
-    if not mounted:
-        pytest.skip("a small disk can be mounted by root only")
-    yield disk
-    subprocess.run(["umount", disk], check=True)
+    with mounted_small_disk(tmp_path / "disk") as disk:
+        yield disk
 
 
 def test_a_full_disk_is_named_and_what_came_is_kept(server: FileServer, small_disk: Path) -> None:
