@@ -23,6 +23,7 @@ from os2d.data.annotation import read_annotation
 from os2d.data.catalog import DatasetSource, data_root, find_dataset
 from os2d.data.shelf.parameters import shelf_fingerprint
 from os2d.errors import CheckpointError, DataError
+from os2d.modeling.missing_weights import why_missing
 
 logger = logging.getLogger(__name__)
 
@@ -183,6 +184,8 @@ def _named_files(source: DatasetSource) -> list[tuple[Path, str, int]]:
 def _weights_fingerprint(key: str, path: Path) -> str:
     try:
         return file_fingerprint(path)
+    except FileNotFoundError as e:
+        raise CheckpointError(f"{key}: {why_missing(path)}") from e
     except OSError as e:
         raise CheckpointError(f"{key}: cannot read {path}: {e.strerror}; set it to a weights file") from e
 

@@ -97,7 +97,7 @@ def test_missing_weights_are_named_by_their_key(root: Path) -> None:
     config = default_config()
     config.runtime.data_root = str(root)
     config.init.transform = "nowhere.pth"
-    with pytest.raises(CheckpointError, match=r"init\.transform: cannot read nowhere\.pth"):
+    with pytest.raises(CheckpointError, match=r"init\.transform: nowhere\.pth: no such weights file; check"):
         fingerprints(config)
 
 
