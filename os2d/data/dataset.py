@@ -37,7 +37,8 @@ class DatasetOneShotDetection:
     """Images, their boxes and the class images; files are opened when they are needed.
 
     Build one from your own table to use data that has no name here. The names of the arguments, and of the attributes
-    and methods from :meth:`get_class_ids` on, are those of the published program; all else is ours.
+    and methods from :meth:`get_class_ids` on, are those of the published program; all else is ours. What is ``gt_path``
+    and ``image_path`` there once the data set is made, is ``class_images_folder`` and ``images_folder`` here.
 
     >>> import tempfile
     >>> from pathlib import Path
@@ -114,8 +115,9 @@ class DatasetOneShotDetection:
         self.no_image_reading = no_image_reading
         self.annotation = annotation
         self.logger = logging.getLogger(f"{logger_prefix}.dataset") if logger_prefix else logger
-        if (image_ids is None) != (image_file_names is None):
-            raise DataError(f"data set {name!r}: image_ids and image_file_names belong together; give both or neither")
+        ids_and_files = [None if given is None else len(given) for given in (image_ids, image_file_names)]
+        if ids_and_files[0] != ids_and_files[1]:
+            raise DataError(f"data set {name!r}: image_ids and image_file_names belong together; give one file per id")
         if image_ids is not None and image_file_names is not None:
             self._image_files = dict(zip(image_ids, image_file_names, strict=True))
         else:

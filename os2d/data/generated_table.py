@@ -56,6 +56,8 @@ def ensure_table(table: Path, columns: Iterable[str], make: Callable[[], Iterabl
             if not table.is_file():
                 logger.info("%s is not there; making it once from the published files", table)
                 boxes = list(make())
+                if not boxes:
+                    raise DataError(f"{table}: the published files hold no box for it; fetch them again")
                 with written_at_once(table) as unfinished:
                     _write(unfinished, list(columns), boxes)
                 logger.info("%s: wrote %d boxes", table, len(boxes))

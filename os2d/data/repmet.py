@@ -13,7 +13,7 @@ from typing import Any
 from os2d.data.annotation import is_inside
 from os2d.data.catalog import EPISODES_FILE, ROIDB_FILE
 from os2d.data.generated_table import MadeBox, ensure_table, save_crop
-from os2d.data.repmet_pickle import read_pickle, values_of
+from os2d.data.repmet_pickle import ForbiddenNameError, read_pickle, values_of
 from os2d.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -26,6 +26,9 @@ PREFIX = "/dccstor/leonidka1/data/imagenet/ILSVRC/"
 """Where the photos lay when the files were written."""
 
 TEST_CLASSES = 214
+
+_NOT_AS_PUBLISHED = (KeyError, TypeError, ValueError, IndexError, ArithmeticError, ForbiddenNameError)
+"""What comes of values that are not where the published files have them."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +162,7 @@ def _read_repmet(roidb: Path, episodes_file: Path, states: object) -> RepmetFile
             path = entry["image"]
             if path in wanted and path not in photos:
                 photos[path] = _photo(number, entry)
-    except (KeyError, TypeError, ValueError, IndexError) as e:
+    except _NOT_AS_PUBLISHED as e:
         raise DataError(
             f"{roidb}: expected a list 'roidb' of photos with image, flipped, width, height, boxes and gt_classes; "
             f"reading it gave {type(e).__name__}: {e}"
@@ -177,7 +180,7 @@ def read_episodes(path: Path) -> list[Episode]:
     try:
         numbers = range(len(found))  # a list, or a mapping from numbers
         return [_episode(found[number]) for number in numbers]
-    except (KeyError, TypeError, ValueError, IndexError) as e:
+    except _NOT_AS_PUBLISHED as e:
         raise DataError(
             f"{path}: expected a list of episodes with epi_cats, query_images and train_boxes; reading it gave "
             f"{type(e).__name__}: {e}"
@@ -207,7 +210,12 @@ def _flat(values: list[Any]) -> list[Any]:
 def _photo(number: int, entry: Any) -> Photo:
     boxes = [tuple(float(v) for v in box) for box in values_of(entry["boxes"])]
     class_ids = [int(c) for c in values_of(entry["gt_classes"])]
-    return Photo(number, int(entry["width"]), int(entry["height"]), boxes, class_ids)
+    width, height = int(entry["width"]), int(entry["height"])
+    if width < 1 or height < 1 or len(boxes) != len(class_ids) or any(len(box) != 4 for box in boxes):
+        raise ValueError(
+            f"entry {number} of {width} x {height} pixels, {len(boxes)} boxes and {len(class_ids)} classes"
+        )
+    return Photo(number, width, height, boxes, class_ids)
 
 
 def wnids_of_episodes(folder: Path) -> frozenset[str]:

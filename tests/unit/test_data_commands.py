@@ -8,6 +8,7 @@ from typer.testing import CliRunner, Result
 
 from os2d.cli.data import app
 from os2d.data.dataset import build_dataset
+from os2d.data.published_sizes import PUBLISHED
 from os2d.data.scale import statistics
 from os2d.errors import DataError
 from tests.unit.published_layouts import draw_ilsvrc, draw_instre, draw_repmet
@@ -168,6 +169,14 @@ def test_the_published_medians_give_the_published_scales() -> None:
     medians = {3264: (567.83, 1379), 3000: (208.53, 3452), 1280: (90.84, 3381), 1000: (331.97, 722)}
     found = {size: statistics("", [median], size, 240.0).recommended_scale for size, (median, _) in medians.items()}
     assert found == {size: scale for size, (_, scale) in medians.items()}
+
+
+def test_the_documentation_has_the_published_sizes() -> None:
+    lines = (Path(__file__).parents[2] / "docs" / "datasets.md").read_text().splitlines()
+    for name, size in PUBLISHED.items():
+        row = next(line for line in lines if line.startswith(f"| `{name}`"))
+        counts = (size.images, size.boxes, size.classes, size.not_difficult)
+        assert " / ".join("-" if n is None else str(n) for n in counts) in row
 
 
 def test_scales_are_a_table_for_people(own: Path) -> None:

@@ -11,7 +11,15 @@ from os2d.data import ilsvrc, repmet
 from os2d.data.dataset import build_dataset
 from os2d.data.repmet_pickle import read_pickle, values_of
 from os2d.errors import DataError
-from tests.unit.published_layouts import EPISODES, draw_ilsvrc, draw_repmet, save_annotation, save_like_python_2
+from tests.unit.published_layouts import (
+    EPISODES,
+    PHOTOS,
+    draw_ilsvrc,
+    draw_repmet,
+    photo_entry,
+    save_annotation,
+    save_like_python_2,
+)
 
 DATA = Path("RepMet_CVPR2019_data/data/Imagenet_LOC")
 EPISODE_FILE = DATA / f"episodes/{EPISODES}.pkl"
@@ -91,6 +99,36 @@ def test_a_photo_without_an_entry_is_refused(folder: Path) -> None:
     save_like_python_2(folder / ROIDB, {"roidb": []})
     with pytest.raises(DataError, match=r"roidb\.pkl: has no entry for .*n01440764_2\.JPEG"):
         build_dataset(EPISODE.format(0), folder.parent)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"width": 0.0}, "entry 1 of 0 x 40 pixels"),
+        ({"width": float("inf")}, "OverflowError"),
+        ({"gt_classes": np.array([3])}, "2 boxes and 1 classes"),
+        ({"boxes": "none"}, "ValueError"),
+    ],
+)
+def test_an_entry_that_is_not_as_published_is_refused(folder: Path, change: dict[str, object], said: str) -> None:
+    entries = [photo_entry(path, (60, 40), *found) for path, found in PHOTOS.items()]
+    entries[1].update(change)
+    save_like_python_2(folder / ROIDB, {"roidb": entries})
+    with pytest.raises(DataError, match=rf"roidb\.pkl: expected a list 'roidb' .*{said}"):
+        build_dataset(EPISODE.format(0), folder.parent)
+
+
+def test_episodes_that_are_none_are_refused(folder: Path) -> None:
+    save_like_python_2(folder / EPISODE_FILE, [{"epi_cats": [1]}])
+    with pytest.raises(DataError, match=r"\.pkl: expected a list of episodes .*KeyError: 'train_boxes'"):
+        build_dataset(EPISODE.format(0), folder.parent)
+
+
+def test_an_episode_without_boxes_leaves_no_table(folder: Path) -> None:
+    save_like_python_2(folder / EPISODE_FILE, [{"epi_cats": [1], "train_boxes": [], "query_images": []}])
+    with pytest.raises(DataError, match="the published files hold no box"):
+        build_dataset(EPISODE.format(0), folder.parent)
+    assert not list(made(folder, 0).glob("*.csv"))
 
 
 def test_a_missing_pickle_is_named_with_what_to_do(folder: Path) -> None:
