@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import tarfile
 import warnings
+import zipfile
 from argparse import Namespace
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import torch
@@ -113,12 +115,28 @@ def _why_unreadable(path: Path, error: Exception) -> str:
             f"it names {refused[1]}, which tensors and plain values do not need; nothing in it was run. "
             "Take a file of weights alone, or one from a source you trust and save its weights anew"
         )
+    archive = _archive(path)
+    if archive:
+        return f"it is {archive}"
     if start.startswith((ZIP_START, LEGACY_START)):
         return f"it is truncated or damaged ({type(error).__name__}); get it again"
     return (
         f"it was not written by torch.save ({type(error).__name__}); expected a file of tensors and plain values: "
         "get or convert it again"
     )
+
+
+def _archive(path: Path) -> str:
+    """Return what kind of archive a file is, if it is whole and torch.save did not write it."""
+    if tarfile.is_tarfile(path):
+        return "a tar archive: unpack it first"
+    if not zipfile.is_zipfile(path):
+        return ""
+    with zipfile.ZipFile(path) as archive:
+        names = [PurePosixPath(name).name for name in archive.namelist()]
+    if "constants.pkl" in names:
+        return "a program of TorchScript, not its weights: save its state_dict()"
+    return "" if "data.pkl" in names else "a zip archive: unpack it first"
 
 
 def _with_tensors(value: Any) -> Any:

@@ -1,6 +1,8 @@
 import gzip
 import io
 import os
+import tarfile
+import zipfile
 from argparse import Namespace
 from collections import OrderedDict
 from collections.abc import Callable
@@ -162,6 +164,22 @@ def test_a_file_of_something_else_is_told_in_one_line(content: bytes, what: str,
     with pytest.raises(CheckpointError, match=rf"a\.pth: not a readable weights file: .*{what}") as e:
         load_weights(path)
     assert "\n" not in str(e.value)
+
+
+def test_archives_and_programs_are_told(tmp_path: Path) -> None:
+    weights = saved(tmp_path / "a.pth", CONTENT)
+    with tarfile.open(tmp_path / "b.pth.tar", "w") as tar:
+        tar.add(weights)
+    with zipfile.ZipFile(tmp_path / "c.pth", "w") as archive:
+        archive.write(weights, "models/a.pth")
+    torch.jit.script(torch.nn.Linear(2, 2)).save(tmp_path / "d.pth")
+    for name, what in (
+        ("b.pth.tar", "a tar archive"),
+        ("c.pth", "a zip archive"),
+        ("d.pth", "a program of TorchScript"),
+    ):
+        with pytest.raises(CheckpointError, match=rf"{name}: not a readable weights file: it is {what}"):
+            load_weights(tmp_path / name)
 
 
 def test_the_way_a_file_is_written_is_told(tmp_path: Path) -> None:

@@ -66,7 +66,8 @@ def read_units(config: Path) -> ImageUnits:
     try:
         content = yaml.safe_load(config.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as e:
-        raise CheckpointError(f"{config}: not a readable configuration of maskrcnn-benchmark ({e})") from e
+        reason = " ".join(str(e).split())
+        raise CheckpointError(f"{config}: not a readable configuration of maskrcnn-benchmark ({reason})") from e
     section = content.get("INPUT", {}) if isinstance(content, Mapping) else None
     if not isinstance(section, Mapping):
         raise CheckpointError(f"{config}: expected a configuration of maskrcnn-benchmark: a table of keys")
