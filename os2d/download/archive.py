@@ -177,9 +177,29 @@ class _Guard:
                 f"{readable_bytes(self._most_bytes)} or {self._limits.members} files; refused, nothing was unpacked"
             )
 
-    def link(self, place: PurePosixPath) -> None:
-        """Remember a link: no member may go through it."""
+    def link(self, place: PurePosixPath, target: str) -> None:
+        """Check where a symbolic link points, and remember it: no member may go through it.
+
+        Steps up are allowed at the beginning of a target only: behind a name they would start from wherever a link of
+        that name leads.
+        """
+        steps = PurePosixPath(target).parts
+        up = next((i for i, step in enumerate(steps) if step != ".."), len(steps))
+        if target.startswith("/") or ".." in steps[up:] or up > len(place.parts) - 1:
+            raise DownloadError(
+                f"{self.archive}: member {str(place)!r} is a link to {target!r}, which may lie outside its folder; "
+                "refused, nothing was unpacked"
+            )
         self._links.add(place)
+
+    def original(self, name: str, target: str) -> PurePosixPath:
+        """Return the member that a hard link stands for; raise if it is no earlier file of the archive."""
+        if ".." in PurePosixPath(target).parts or target.startswith("/"):
+            raise DownloadError(
+                f"{self.archive}: member {name!r} is a link to {target!r}, outside its folder; "
+                "refused, nothing was unpacked"
+            )
+        return self.place(target)
 
 
 def _unpack_zip(archive: Path, staging: Path, guard: _Guard, report: Report) -> None:
@@ -214,17 +234,39 @@ def _unpack_tar(archive: Path, staging: Path, guard: _Guard, report: Report) -> 
         for member in opened:  # in one pass: listing the members first would decompress everything twice
             place = guard.place(member.name)
             guard.count(member.size if member.isreg() else 0, not member.isdir())
-            if member.issym() or member.islnk():
-                guard.link(place)
-            elif not (member.isreg() or member.isdir()):
-                raise DownloadError(f"{archive}: member {member.name!r} is a device; nothing was unpacked")
-            try:
-                opened.extract(member, staging, filter="data")
-            except tarfile.FilterError as error:
-                raise DownloadError(f"{archive}: refused, nothing was unpacked: {error}") from error
+            _unpack_tar_member(opened, member, staging, place, guard)
             report(stream.tell(), guard.compressed_bytes)
         while opened.fileobj is not None and opened.fileobj.read(COPY_BYTES):
             pass  # up to the checksum of a compressed archive, which stands at its very end
+
+
+def _unpack_tar_member(
+    opened: tarfile.TarFile, member: tarfile.TarInfo, staging: Path, place: PurePosixPath, guard: _Guard
+) -> None:
+    """Write a member. Owners, modes and times are left out: they are those of another machine."""
+    target = staging / place
+    if member.isdir():
+        target.mkdir(parents=True, exist_ok=True)
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if member.issym():
+        guard.link(place, member.linkname)
+        target.symlink_to(member.linkname)
+    elif member.islnk():
+        original = staging / guard.original(member.name, member.linkname)
+        if not original.is_file():
+            raise DownloadError(
+                f"{guard.archive}: member {member.name!r} is a link to {member.linkname!r}, which is no earlier file; "
+                "refused, nothing was unpacked"
+            )
+        os.link(original, target)
+    elif member.isreg():
+        content = opened.extractfile(member)
+        assert content is not None  # as it always is for a regular file
+        with content, target.open("wb") as copy:
+            shutil.copyfileobj(content, copy, COPY_BYTES)
+    else:
+        raise DownloadError(f"{guard.archive}: member {member.name!r} is a device; nothing was unpacked")
 
 
 def _merge(source: Path, folder: Path, replace: bool, kept: list[Path]) -> None:
