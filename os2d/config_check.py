@@ -155,6 +155,21 @@ def check_evaluation(config: CfgNode) -> None:
             )
 
 
+def check_pictures_are_kept(config: CfgNode) -> None:
+    """Refuse to draw pictures into the temporary folder of a run without ``output.path``.
+
+    Raises:
+        ConfigError: the pictures of a flag would be gone at the end.
+    """
+    for branch, settings in config.visualization.items():
+        wanted = next((name for name, value in settings.items() if name.startswith("show_") and value), None)
+        if wanted and not config.output.path:
+            raise ConfigError(
+                f"visualization.{branch}.{wanted}: True draws pictures into the folder output.path, which is empty; "
+                "set output.path"
+            )
+
+
 def _check_nothing_is_none(config: CfgNode, prefix: str = "") -> None:
     """Refuse None, which yacs takes for any key; ``anneal_lr.type None`` is another way to write ``none``."""
     for name, value in config.items():
