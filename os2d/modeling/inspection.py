@@ -102,7 +102,7 @@ def inspect_file(path: Path) -> Inspection:
         tensors=len(found.weights),
         parameters=count_parameters(found.weights, merged=False),
         optimizer=_optimizer(content.get("optimizer")),
-        best_model={k.removeprefix(CRITERION): v for k, v in content.items() if k.startswith(CRITERION)},
+        best_model={k.removeprefix(CRITERION): _plain(v) for k, v in content.items() if k.startswith(CRITERION)},
         other_entries=_other_entries(content, found.place),
     )
     if found.layout is recognition.OS2D:
@@ -216,8 +216,15 @@ def _optimizer(state: object) -> dict[str, Any] | None:
         "method": next((method for setting, method in OPTIMISERS_BY_SETTING.items() if setting in first), "unknown"),
         "parameters": sum(len(group["params"]) for group in groups),
         "with_state": len(state.get("state", {})),
-        **{setting: first[setting] for setting in SHOWN_SETTINGS if setting in first},
+        **{setting: _plain(first[setting]) for setting in SHOWN_SETTINGS if setting in first},
     }
+
+
+def _plain(value: Any) -> Any:
+    """Return a value that JSON can hold."""
+    if isinstance(value, Tensor):
+        return value.tolist()
+    return value if isinstance(value, bool | int | float | str | list | tuple | None) else str(value)
 
 
 def _other_entries(content: Mapping[str, Any], place: str) -> list[str]:

@@ -95,6 +95,7 @@ def _read(path: Path) -> object:
             # torch says that it ignores the encoding, but strings of Python 2 are bytes that it decodes by it; latin1
             # keeps every byte, also of the numbers among them.
             warnings.filterwarnings("ignore", message="pickle_load_args only works")
+            warnings.filterwarnings("ignore", message=".*TorchScript archive")  # refused, and said so below
             return torch.load(path, map_location="cpu", weights_only=True, encoding="latin1")
     except Exception as error:  # a damaged pickle can raise anything
         raise CheckpointError(f"{path}: not a readable weights file: {_why_unreadable(path, error)}") from error

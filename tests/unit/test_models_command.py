@@ -115,6 +115,18 @@ def test_wrong_settings_are_named(checkpoint: Path) -> None:
         run("inspect", checkpoint, "model.backbone_arch")
 
 
+def test_numbers_that_are_tensors_are_numbers_for_programs(
+    checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = torch.load(checkpoint, weights_only=True)
+    content["optimizer"]["param_groups"][0]["lr"] = torch.tensor(0.5)
+    saved(checkpoint, content | {"criterion_value": torch.tensor(0.25), "criterion_value_old": None})
+    run("inspect", checkpoint, "--json")
+    told = json.loads(capsys.readouterr().out)
+    assert told["optimizer"]["lr"] == 0.5 and told["best_model"]["value"] == 0.25
+    assert told["best_model"]["value_old"] is None
+
+
 def test_settings_that_load_a_file_are_confirmed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run("inspect", saved(tmp_path / "r.pth", resnet("ResNet18")), "model.backbone_arch", "ResNet18")
     assert "  loads with    model.backbone_arch ResNet18\n" in capsys.readouterr().out

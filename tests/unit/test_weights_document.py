@@ -8,10 +8,10 @@ import torch
 
 from os2d.cli.models import app
 from os2d.download.sources import MODELS
-from os2d.modeling.alignment import TransformNet
 from os2d.modeling.conversion import caffe2_cirtorch, caffe2_groupnorm, cirtorch, maskrcnn_benchmark, weakalign
 from os2d.modeling.conversion.conversions import CONVERSIONS
 from os2d.modeling.network_keys import CLASS_BRANCH, IMAGE_BRANCH, TRANSFORM_NET
+from os2d.modeling.transform_net import TransformNet
 from tests.unit.weights_files import pickled, renamed, resnet, saved, spread
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "weights.md"

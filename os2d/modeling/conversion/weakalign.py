@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from os2d.errors import CheckpointError
-from os2d.modeling.alignment import TransformNet
 from os2d.modeling.conversion.resnet import STEM, Converted, renamed_start, take_resnet
 from os2d.modeling.key_comparison import compare_keys
 from os2d.modeling.network_keys import CLASS_BRANCH, IMAGE_BRANCH, TRANSFORM_NET
+from os2d.modeling.transform_net import TransformNet
 
 BACKBONE_PREFIXES = {
     "conv1.": "FeatureExtraction.model.0.",
