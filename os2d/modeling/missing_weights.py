@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from os2d.download.sources import how_to_get
+from os2d.download.sources import find_model_download, how_to_get
 
 CONVERTED, RENAMED = "-converted.pth", "-renamed.pth"
 """Two endings under which the published documents speak of one and the same file."""
@@ -23,7 +23,7 @@ def why_missing(path: Path) -> str:
 def _advice(path: Path) -> str:
     twin, source = _twin(path), _source(path)
     if twin is not None and twin.is_file():
-        return f"{twin} holds the same weights under their other published name: set the path to it"
+        return f"{twin} holds the same weights under their other published name: name that one, or cp {twin} {path}"
     if source is not None and source.is_file():
         return f"make it: oneshot models convert {source} --output {path}"
     command = how_to_get(str(path))
@@ -38,7 +38,10 @@ def _twin(path: Path) -> Path | None:
 
 
 def _source(path: Path) -> Path | None:
-    """Return the published file that is converted to ``path``."""
+    """Return the file beside ``path`` that is converted to it, whether it exists or not."""
+    published = find_model_download(str(path))
+    if published is not None and published.convert and path.name != Path(published.files[0].file).name:
+        return path.with_name(Path(published.files[0].file).name)
     for ending in (RENAMED, CONVERTED, "_converted.pth"):
         if path.name.endswith(ending):
             return path.with_name(path.name.removesuffix(ending) + ".pth")
