@@ -24,7 +24,7 @@ from os2d.data.train_loader import TrainBatch, TrainBatches
 from os2d.engine.device import prepare_device
 from os2d.errors import DataError
 from os2d.modeling.checkpoint import save_checkpoint
-from os2d.modeling.correlation import correlate, normalise
+from os2d.modeling.correlation import correlate, correlate_cells_last, normalise
 from os2d.modeling.head import Heads, Matches
 from os2d.modeling.model import Os2d, build_os2d
 
@@ -113,9 +113,9 @@ class Case:
 
     @cached_property
     def volumes(self) -> Tensor:
-        """Correlations of the image with every class, C x K x H x W."""
+        """Correlations of the image with every class, C x H x W x K."""
         with torch.no_grad():
-            return correlate(normalise(self.features), self.heads.templates)
+            return correlate_cells_last(normalise(self.features), self.heads.templates)[0]
 
     @cached_property
     def matches(self) -> Matches:
@@ -163,7 +163,7 @@ class Case:
             {
                 "image": self.image.cpu(),
                 "class_images": [image.cpu() for image in self.class_images],
-                "volumes": self.volumes.cpu(),
+                "volumes": self.volumes.movedim(-1, 1).contiguous().cpu(),
                 "loc_scores": matches.loc_scores[0].cpu(),
                 "class_scores": matches.class_scores[0].cpu(),
                 "class_ids": torch.arange(len(self.heads)),

@@ -36,6 +36,7 @@ class Difference:
     Attributes:
         stage: where.
         what: was compared.
+        ours: value, or number of things.
         size: of the largest difference.
         tolerance: that is allowed.
         detail: for people.
@@ -43,6 +44,7 @@ class Difference:
 
     stage: str
     what: str
+    ours: float
     size: float
     tolerance: float
     detail: str
@@ -123,7 +125,11 @@ def compare_detections(ours: Sequence[BoxList], theirs: Sequence[BoxList]) -> li
         absent = set(other.field("labels").tolist()) - set(mine.field("labels").tolist())
         unmatched += sum(int((other.field("labels") == label).sum()) for label in absent)
     detail = f"{unmatched} of {total} without a partner; others within {furthest:.4f} px and {score:.1e} in score"
-    return [Difference("evaluation", "detections", unmatched / max(total, 1), UNMATCHED_TOLERANCE, detail)]
+    return [
+        Difference(
+            "evaluation", "detections", sum(map(len, ours)), unmatched / max(total, 1), UNMATCHED_TOLERANCE, detail
+        )
+    ]
 
 
 def _nearest(a: BoxList, b: BoxList) -> tuple[Tensor, Tensor, Tensor]:
@@ -144,7 +150,7 @@ def compare_patches(ours: HardPatches, theirs: Sequence[Mapping[str, Any]]) -> l
     labels = sum(mine[key].label_global != other[key]["label_global"] for key in common)
     loss = max((abs(mine[key].loss - other[key]["loss"]) for key in common), default=0.0)
     detail = f"{len(common)} in both, {alone} in one; {labels} with another class; losses within {loss:.1e}"
-    return [Difference("mining", "hard patches", float(alone + labels), 0.0, detail)]
+    return [Difference("mining", "hard patches", len(mine), float(alone + labels), 0.0, detail)]
 
 
 def _compare_numbers(
@@ -155,7 +161,7 @@ def _compare_numbers(
     for name in ours.keys() & theirs.keys():
         size = abs(ours[name] - theirs[name]) / max(1.0, abs(theirs[name]))
         size = 0.0 if ours[name] != ours[name] and theirs[name] != theirs[name] else size
-        found.append(Difference(stage, name, size, tolerance, f"{ours[name]:.6f} and {theirs[name]:.6f}"))
+        found.append(Difference(stage, name, ours[name], size, tolerance, f"{ours[name]:.6f} and {theirs[name]:.6f}"))
     return sorted(found, key=lambda difference: difference.what)
 
 

@@ -20,7 +20,7 @@ from os2d.engine.objective import Os2dObjective
 from os2d.engine.optimisation import build_optimizer, trainable_parameters
 from os2d.engine.training_step import training_step
 from os2d.modeling.alignment import aligned_score
-from os2d.modeling.correlation import correlate, normalise
+from os2d.modeling.correlation import correlate_cells_last, normalise
 from os2d.modeling.precision import autocast
 from os2d.structures.sizes import Size
 
@@ -75,7 +75,7 @@ def _class_features(case: Case) -> Prepared:
 
 def _correlation(case: Case) -> Prepared:
     features, templates = normalise(case.features), case.heads.templates
-    call = _as_evaluated(case, lambda: correlate(features, templates))
+    call = _as_evaluated(case, lambda: correlate_cells_last(features, templates))
     return Prepared(call, len(case.heads), _correlation_work(case) * len(case.heads))
 
 
@@ -83,16 +83,16 @@ def _transform_net(case: Case) -> Prepared:
     regressor = case.model.os2d_head_creator.aligner.parameter_regressor
     volumes = case.volumes
     work = transform_work(regressor, Size.of_tensor(case.features)) * len(volumes)
-    return Prepared(_as_evaluated(case, lambda: regressor(volumes)), len(volumes), work)
+    return Prepared(_as_evaluated(case, lambda: regressor.infer(volumes)), len(volumes), work)
 
 
 def _resampling(case: Case) -> Prepared:
     head, volumes = case.model.os2d_head_creator, case.volumes
     with torch.no_grad():
-        affine = head.aligner(volumes)
+        affine = head.aligner.infer(volumes)
     counted = len(range(head.template.cells)[head.template.inside]) ** 2
     work = resampling_work(counted, Size.of_tensor(case.features)) * len(volumes)
-    call = _without_gradients(lambda: aligned_score(volumes, affine, head.template))
+    call = _without_gradients(lambda: aligned_score(volumes.movedim(-1, -3), affine, head.template))
     return Prepared(call, len(volumes), work)
 
 

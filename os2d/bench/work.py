@@ -14,8 +14,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from os2d.modeling.alignment import TransformNet
 from os2d.modeling.backbone import Backbone
+from os2d.modeling.transform_net import TransformNet
 from os2d.structures.sizes import Size
 
 BYTES_PER_VALUE = 4

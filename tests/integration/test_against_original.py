@@ -31,12 +31,10 @@ pytestmark = [
 SETTINGS = replace(
     Settings(threads=2).quicker(),
     image_size=Size(480, 360),
-    classes=4,
-    scales=(0.625, 1.0, 1.4),
-    mining_scales=(0.8, 1.2),
-    patch=400,
-    batch_classes=4,
-    evaluated_images=3,
+    classes=3,
+    scales=(0.625, 1.2),
+    patch=320,
+    evaluated_images=2,
 )
 
 
@@ -56,25 +54,19 @@ def programs(request, tmp_path_factory) -> Iterator[tuple[Case, Original]]:
 @pytest.mark.parametrize(
     ("stage", "compared"),
     [
-        ("evaluation", {"detections", "mAP@0.30", "mAP@0.50", "recall@0.30", "cls_RLL", "loc_smoothL1"}),
+        ("evaluation", {"detections", "mAP@0.30", "recall@0.30", "cls_RLL_neg", "cls_RLL_pos", "loc_smoothL1"}),
         ("mining", {"hard patches"}),
         ("average-precision", {"mAP", "mAPw", "recall", "AP_joint_classes"}),
-        ("training-step", {f"step {n}: {name}" for n in (1, 2, 3) for name in ("loss", "cls_RLL", "grad_norm")}),
+        ("training-step", {f"step {n}: {name}" for n in (1, 2, 3) for name in ("loss", "grad_norm")}),
     ],
 )
 def test_both_programs_find_the_same(programs: tuple[Case, Original], stage: str, compared: set[str]) -> None:
     differences = find_differences(programs[0], [stage], programs[1])
-    assert compared <= {difference.what for difference in differences}
     assert [vars(difference) for difference in differences if not difference.within] == []
-
-
-def test_the_comparison_has_something_to_compare(programs: tuple[Case, Original]) -> None:
-    _, original = programs
-    metrics = original.result("evaluation")
-    assert metrics["mAP@0.30"] > 0.05 and metrics["cls_RLL_neg"] > 0 and metrics["cls_RLL_pos"] > 0
-    assert {patch["role"] for patch in original.result("mining")} >= {"neg", "pos_loc"}
-    steps = [original.result("training-step") for _ in range(3)]
-    assert sum(step["cls_RLL_neg"] for step in steps) > 0 and sum(step["cls_RLL_pos"] for step in steps) > 0
+    values = {difference.what: difference.ours for difference in differences}
+    assert compared <= values.keys()
+    assert [what for what in compared if "step" not in what and not values[what] > 0] == [], "nothing to compare"
+    assert stage != "training-step" or any(values[f"step {n}: cls_RLL_pos"] > 0 for n in (1, 2, 3))
 
 
 def test_a_failure_of_the_published_program_is_told_with_its_reason(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from os2d.bench.stages import STAGES
 from os2d.bench.work import Work, correlation_work, transform_work
 from os2d.cli.bench import app
 from os2d.errors import ConfigError
-from os2d.modeling.alignment import TransformNet
+from os2d.modeling.transform_net import TransformNet
 from os2d.structures.boxes import BoxList
 from os2d.structures.sizes import Size
 
