@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from copy import deepcopy
 from functools import partial
 from typing import NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torchvision.models import ResNet
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from os2d.modeling.choices import choose
+from os2d.modeling.folding import fold, norms_of_convolutions, uses_batch_statistics
+from os2d.modeling.weight_cache import WeightCache
 from os2d.structures.sizes import Size
 
 
@@ -51,12 +54,35 @@ class Backbone(nn.Sequential):
     Attributes:
         stride: pixels per cell of the feature map.
         out_channels: D.
+        channels_last: compute, and return the features, with the channels of a cell side by side in memory.
     """
 
     def __init__(self, children: Mapping[str, nn.Module], stride: int, out_channels: int) -> None:
         super().__init__(OrderedDict(children))
         self.stride = stride
         self.out_channels = out_channels
+        self.channels_last = False
+        self._compiles = False
+        self._without_norms: WeightCache[nn.Sequential] = WeightCache()
+
+    def forward(self, images_B3HW: Tensor) -> Tensor:
+        """Return the features; while nothing learns, with every BatchNorm folded into its convolution."""
+        if self.channels_last:
+            images_B3HW = images_B3HW.contiguous(memory_format=torch.channels_last)
+        if torch.is_grad_enabled() or not self._has_fixed_norms():
+            return super().forward(images_B3HW)
+        sources = [*self.parameters(), *self.buffers()]
+        return self._without_norms.get(sources, self._fold_norms)(images_B3HW)
+
+    def compile_stages(self) -> None:
+        """Let torch.compile make programs of the stages; the names of the weights stay as they are.
+
+        Copies of the backbone are not compiled.
+        """
+        self._compiles = True
+        for name, child in self.named_children():
+            if name not in STEM:
+                child.compile()
 
     def feature_map_size(self, image_size: Size) -> Size:
         """Return the size of the feature map of an image: every halving rounds up."""
@@ -82,7 +108,33 @@ class Backbone(nn.Sequential):
 
     def uses_batch_statistics(self) -> bool:
         """Tell whether the output for an image depends on the other images of the batch."""
-        return any(isinstance(module, nn.BatchNorm2d) and module.training for module in self.modules())
+        return uses_batch_statistics(self)
+
+    def _has_fixed_norms(self) -> bool:
+        norms = [module for module in self.modules() if isinstance(module, nn.BatchNorm2d)]
+        return bool(norms) and not any(norm.training for norm in norms)
+
+    def _fold_norms(self, last: nn.Sequential | None) -> nn.Sequential:
+        """Return this network without BatchNorm; in the place of ``last``, so that its compiled program stays good."""
+        network = nn.Sequential(OrderedDict((name, deepcopy(child)) for name, child in self.named_children()))
+        for convolution, parent, name, norm in norms_of_convolutions(network):
+            weight, bias = fold(convolution, norm)
+            layout = torch.channels_last if self.channels_last else torch.contiguous_format
+            convolution.weight = nn.Parameter(weight.contiguous(memory_format=layout))
+            convolution.bias = nn.Parameter(bias)
+            setattr(parent, name, nn.Identity())
+        network.requires_grad_(False)
+        if last is not None and _placement(last) == _placement(network):
+            last.load_state_dict(network.state_dict())
+            return last
+        if self._compiles:
+            network.compile()
+        return network
+
+
+def _placement(network: nn.Module) -> tuple[torch.device, torch.dtype, tuple[int, ...]]:
+    weight = next(network.parameters())
+    return weight.device, weight.dtype, weight.stride()
 
 
 def build_backbone(

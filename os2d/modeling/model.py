@@ -6,18 +6,25 @@ Shapes: B images, C classes, D channels, H W feature map, A = H * W anchors.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
 from os2d.errors import ConfigError
-from os2d.modeling.alignment import Aligner, TemplateGrid, TransformNet
+from os2d.modeling.alignment import Aligner, TemplateGrid
 from os2d.modeling.backbone import Backbone, build_backbone
 from os2d.modeling.box_coder import BoxCoder
 from os2d.modeling.head import Heads, Matches, Os2dHead
+from os2d.modeling.precision import autocast
+from os2d.modeling.transform_net import TransformNet
 from os2d.structures.sizes import Size
+
+if TYPE_CHECKING:
+    from os2d.engine.objective import Os2dObjective
 
 LARGEST_CLASS_BATCH = 16
 """Class images of the same size that go through the backbone together."""
@@ -59,6 +66,8 @@ class Os2d(nn.Module):
         box_coder: for the anchors of this network.
         stride: pixels per feature-map cell.
         anchor_side: of the square anchors, in pixels.
+        head_memory_mb: for the classes that are matched at once without gradients.
+        precision: of convolutions and matrix products in evaluation mode without gradients, ``eval.precision``.
     """
 
     def __init__(
@@ -68,6 +77,7 @@ class Os2d(nn.Module):
         head: Os2dHead,
         box_coder: BoxCoder,
         head_memory_mb: float = 512,
+        precision: str = "fp32",
     ) -> None:
         super().__init__()
         self.net_feature_maps = net_feature_maps
@@ -77,6 +87,7 @@ class Os2d(nn.Module):
         self.stride = net_feature_maps.stride
         self.anchor_side = head.template.side_px
         self.head_memory_mb = head_memory_mb
+        self.precision = precision
         self.eval()
 
     @property
@@ -90,20 +101,36 @@ class Os2d(nn.Module):
 
     def extract_features(self, images_B3HW: Tensor) -> Tensor:
         """Return the features (B, D, H, W) of normalised images."""
-        return self.net_feature_maps(images_B3HW)
+        with self._inference_precision(images_B3HW):
+            return self.net_feature_maps(images_B3HW)
 
     def make_heads(self, class_images: Sequence[Tensor]) -> Heads:
         """Return the templates of normalised class images (3, h, w) of any sizes, in the same order."""
         if not class_images:
             raise ValueError("expected at least one class image")
-        return self.os2d_head_creator.make_heads(self.net_label_features(class_images))
+        with self._inference_precision(class_images[0]):
+            return self.os2d_head_creator.make_heads(self.net_label_features(class_images))
 
     def match(self, features_BDHW: Tensor, heads: Heads) -> Matches:
         """Return the scores and boxes of every anchor of every image for every class.
 
         Without gradients, memory is bounded by ``head_memory_mb`` (and one class at a time).
         """
-        return self.os2d_head_creator.match(features_BDHW, heads, self.head_memory_mb)
+        with self._inference_precision(features_BDHW):
+            return self.os2d_head_creator.match(features_BDHW, heads, self.head_memory_mb)
+
+    def _inference_precision(self, inputs: Tensor) -> AbstractContextManager[object]:
+        """Return the context of an evaluation; a training step brings its own."""
+        if self.training or torch.is_grad_enabled():
+            return nullcontext()
+        return autocast("eval.precision", self.precision, inputs.device.type)
+
+    def compile_dense(self) -> None:
+        """Let torch.compile make programs of the backbones and the TransformNet; the names of the weights stay."""
+        self.net_feature_maps.compile_stages()
+        if not self.merged:
+            self.net_label_features.net_class_features.compile_stages()
+        self.os2d_head_creator.aligner.parameter_regressor.compile()
 
     def classes_per_chunk(self, fm_size: Size, num_images: int, memory_mb: float | None = None) -> int:
         """Return how many classes can be matched at once in ``memory_mb`` (default: of the configuration)."""
@@ -184,10 +211,39 @@ def build_os2d(config: CfgNode) -> Os2d:
         objective.remap_classification_targets_iou_neg,
     )
     head = Os2dHead(Aligner(transform_net, inverse=model.use_inverse_geom_model), template)
-    network = Os2d(backbone, class_backbone, head, box_coder, config.runtime.head_memory_mb)
+    for branch in (backbone, class_backbone):
+        branch.channels_last = config.runtime.channels_last
+    network = Os2d(backbone, class_backbone, head, box_coder, config.runtime.head_memory_mb, config.eval.precision)
+    if config.runtime.compile:
+        network.compile_dense()
     _freeze_blocks(network, training.num_frozen_extractor_blocks)
     transform_net.requires_grad_(not training.freeze_transform)
     return network
+
+
+def build_os2d_from_config(
+    cfg: CfgNode,
+) -> tuple[Os2d, BoxCoder, Os2dObjective, dict[str, list[float]], dict[str, Any] | None]:
+    """Return what a program of the published OS2D begins with, under its name and in its order.
+
+    Returns:
+        The network in evaluation mode with the weights that ``init`` names, on the GPU if ``is_cuda``; its box coder;
+        the training objective; ``mean`` and ``std`` of the images; the state of the optimiser in the weights' file,
+        None if it has none.
+
+    Raises:
+        Os2dError: for a value that cannot work, a file that does not fit, or a GPU that is not there.
+    """
+    # The published name binds the network to its weights and to training, which both import this module.
+    from os2d.engine.device import select_device
+    from os2d.engine.objective import Os2dObjective
+    from os2d.modeling.checkpoint import load_initial_weights
+
+    network = build_os2d(cfg)
+    optimizer_state = load_initial_weights(network, cfg.init)
+    network.to(select_device(cfg.is_cuda))
+    img_normalization = {"mean": list(cfg.model.normalization_mean), "std": list(cfg.model.normalization_std)}
+    return network, network.box_coder, Os2dObjective.from_config(cfg), img_normalization, optimizer_state
 
 
 def _build_transform_net(model: CfgNode, generator: torch.Generator) -> TransformNet:
