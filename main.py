@@ -11,53 +11,58 @@ from pathlib import Path
 from yacs.config import CfgNode
 
 from os2d import tasks
-from os2d.config import default_config
+from os2d.config_check import check_pictures_are_kept
+from os2d.config_reading import read_config
 from os2d.console import ConsoleRun
+from os2d.engine.distributed import launch, process_group
 from os2d.errors import ConfigError, Os2dError
+
+__all__ = ["main", "read_config"]
 
 logger = logging.getLogger("OS2D")
 
-LINE = "%(asctime)s %(name)s %(levelname)s: %(message)s"
+LINE = "%(asctime)s OS2D %(levelname)s: %(message)s"
+
+EXAMPLES = """\
+Values come from the defaults (os2d/config.py lists every key with its meaning), then from the file, then from the
+KEY VALUE pairs. Numbers keep the type of the default: 1.0, not 1, where it is 0.2. Lists are written "[0.5, 1.0]".
+
+examples:
+  evaluate a trained network:
+    python main.py --config-file experiments/config_training.yml train.do_training False \\
+        model.backbone_arch ResNet50 init.model models/os2d_v2-train.pth model.use_inverse_geom_model True \\
+        model.use_simplified_affine_model False eval.dataset_names "['grozi-val-new-cl']" eval.dataset_scales "[1280.0]"
+  train, keeping checkpoints, the log and config.yml in a folder; the same command again resumes an interrupted run:
+    python main.py --config-file experiments/config_training.yml model.backbone_arch ResNet50 \\
+        init.model models/imagenet-caffe-resnet50-features-ac468af-renamed.pth output.path output/my-first-training
+  on the CPU, with a generated data set that needs no download:
+    python main.py is_cuda False train.dataset_name shelf-train eval.dataset_names "['shelf-val-new-cl']"
+  on two GPUs of this machine:
+    torchrun --nproc-per-node 2 main.py --config-file experiments/config_training.yml ...
+
+exit codes: 0 done, 2 something to correct (one line says what), 75 interrupted and can be resumed
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the task that the configuration describes and return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--config-file", type=Path, help="YAML file that overrides the defaults")
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--config-file", type=Path, metavar="FILE", help="YAML file that overrides the defaults")
     parser.add_argument("overrides", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="override single values")
     options = parser.parse_args(arguments)
     try:
         config = read_config(options.config_file, options.overrides)
         tasks.train.validate(config)
-        _check_pictures_are_kept(config)
-        run_task(config)
+        check_pictures_are_kept(config)
+        with process_group(config.is_cuda):
+            run_task(config, options.config_file)
     except Os2dError as e:
-        print(f"error: {e}", file=sys.stderr)
+        if launch().rank == 0 or e.exit_code != 75:
+            print(f"error: {e}", file=sys.stderr)
         return e.exit_code
     return 0
-
-
-def read_config(file: Path | None, overrides: Sequence[str]) -> CfgNode:
-    """Return the defaults with the file and then the overrides merged, frozen.
-
-    Raises:
-        ConfigError: the file cannot be read, or a key or a value is wrong.
-    """
-    config = default_config()
-    if len(overrides) % 2:
-        raise ConfigError(f"overrides: expected KEY VALUE pairs, got {len(overrides)} words: {' '.join(overrides)}")
-    try:
-        if file is not None:
-            config.merge_from_file(str(file))
-    except Exception as e:  # yacs and yaml raise whatever they meet
-        raise ConfigError(f"{file}: {e}") from e
-    for key, value in zip(overrides[::2], overrides[1::2], strict=True):
-        try:
-            config.merge_from_list([key, value])
-        except Exception as e:
-            raise ConfigError(f"{key}: cannot be set to {value!r}: {e}") from e
-    config.freeze()
-    return config
 
 
 def _check_pictures_are_kept(config: CfgNode) -> None:
@@ -71,19 +76,31 @@ def _check_pictures_are_kept(config: CfgNode) -> None:
             )
 
 
-def run_task(config: CfgNode) -> None:
+def run_task(config: CfgNode, file: Path | None = None) -> None:
     """Train, or only evaluate, in the folder ``output.path``."""
     folder = Path(config.output.path) if config.output.path else None
     with ConsoleRun(folder, config.random_seed) as run:
-        handlers: list[logging.Handler] = [logging.StreamHandler(sys.stdout)]
-        if folder is not None and config.output.save_log_to_file:
-            handlers.append(logging.FileHandler(folder / "log.txt", encoding="utf-8"))
-        logging.basicConfig(level=logging.INFO, format=LINE, handlers=handlers, force=True)
+        start_log(folder / "log.txt" if folder is not None and config.output.save_log_to_file else None, run.rank)
+        if file is not None:
+            logger.info("configuration file %s:\n%s", file, file.read_text(encoding="utf-8"))
         logger.info("configuration:\n%s", config)
         if folder is not None and config.train.do_training:
             run.keep_config(config)
         metrics = tasks.train(config, run)
         logger.info("final: %s", ", ".join(f"{name} {value:.4f}" for name, value in metrics.items()))
+
+
+def start_log(file: Path | None, rank: int) -> None:
+    """Let everything our code tells appear on the standard output, and in the file if there is one.
+
+    Other libraries only warn; of several processes all but the first only do so too.
+    """
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stdout)]
+    if file is not None and rank == 0:
+        handlers.append(logging.FileHandler(file, encoding="utf-8"))
+    logging.basicConfig(level=logging.WARNING, format=LINE, handlers=handlers, force=True)
+    for name in ("OS2D", "os2d"):
+        logging.getLogger(name).setLevel(logging.DEBUG if rank == 0 else logging.WARNING)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemaining
 from yacs.config import CfgNode
 
 from os2d.config import NEUTRAL_KEYS
+from os2d.engine import distributed
 from os2d.errors import ConfigError, Os2dError
 
 logger = logging.getLogger(__name__)
@@ -39,7 +40,8 @@ class ConsoleRun:
     """The :class:`~os2d.run.Run` of ``main.py``; a context manager that turns SIGINT and SIGTERM into ``should_stop``.
 
     ``<folder>/checkpoints`` holds what :meth:`resume` reads, ``<folder>`` the named checkpoints and ``metrics.jsonl``,
-    ``<folder>/artifacts`` the artifacts.
+    ``<folder>/artifacts`` the artifacts. Of several processes that ``torchrun`` started (inside
+    :func:`~os2d.engine.distributed.process_group`) only the first one writes; the others share its folder.
 
     Args:
         folder: of the run; None: a temporary one, so that nothing remains and nothing is resumed.
@@ -47,12 +49,13 @@ class ConsoleRun:
         inputs: name of a need -> folder of a finished run.
     """
 
-    rank = 0
-    world_size = 1
-
     def __init__(self, folder: Path | None, seed: int, inputs: Mapping[str, Path] | None = None) -> None:
-        self._temporary = tempfile.TemporaryDirectory(prefix="os2d-") if folder is None else None
-        self.dir = Path(self._temporary.name if self._temporary else folder or "").absolute()
+        self.rank, self.world_size = distributed.rank(), distributed.world_size()
+        self._is_temporary = folder is None
+        self._temporary = tempfile.TemporaryDirectory(prefix="os2d-") if folder is None and self.rank == 0 else None
+        if folder is None:
+            folder = Path(distributed.from_first(self._temporary.name if self._temporary else ""))
+        self.dir = folder.absolute()
         self.dir.mkdir(parents=True, exist_ok=True)
         self.seed = seed
         self.inputs: Mapping[str, Path] = dict(inputs or {})
@@ -75,13 +78,20 @@ class ConsoleRun:
             self._temporary.cleanup()
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
-        """Ask the task to stop; the next signal of the kind ends the process at once."""
+        """Ask the task to stop; the next signal of the kind ends the process at once.
+
+        Not where several processes work together: whoever started them may well send the signal twice.
+        """
         self.should_stop = True
-        signal.signal(number, self._handlers[signal.Signals(number)])
-        logger.warning("%s: stopping as soon as the state is saved", signal.Signals(number).name)
+        if self.world_size == 1:
+            signal.signal(number, self._handlers[signal.Signals(number)])
+        if self.rank == 0:
+            logger.warning("%s: stopping as soon as the state is saved", signal.Signals(number).name)
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         """Append the metrics to ``metrics.jsonl``."""
+        if self.rank > 0:
+            return
         line = json.dumps({"step": step, "metrics": {name: float(value) for name, value in metrics.items()}})
         with (self.dir / "metrics.jsonl").open("a", encoding="utf-8") as stream:
             stream.write(line + "\n")
@@ -89,7 +99,7 @@ class ConsoleRun:
 
     def progress(self, step: int, total: int) -> None:
         """Show a bar where the output is a terminal."""
-        if not self._progress.console.is_terminal:
+        if self.rank > 0 or not self._progress.console.is_terminal:
             return
         if not self._progress.tasks:
             self._progress.start()
@@ -99,7 +109,7 @@ class ConsoleRun:
     def save(self, state: Mapping[str, Any], step: int, name: str | None = None) -> Path:
         """Write a checkpoint; a run without a folder keeps the named ones only, and only until it ends."""
         path = self.dir / "checkpoints" / f"step_{step:08d}.pth" if name is None else self.dir / name
-        if name is None and self._temporary:
+        if self.rank > 0 or (name is None and self._is_temporary):
             return path
         _write_atomically(path, lambda temporary: torch.save(dict(state), temporary))
         if name is None:
@@ -122,6 +132,8 @@ class ConsoleRun:
     def artifact(self, name: str, content: Any) -> Path:
         """Keep a file to copy, a matplotlib figure, a PIL image or text."""
         path = self.dir / "artifacts" / name
+        if self.rank > 0:
+            return path
         match content:
             case Path():
                 _write_atomically(path, lambda temporary: shutil.copyfile(content, temporary))
@@ -146,6 +158,8 @@ class ConsoleRun:
             ConfigError: the folder holds an unfinished run of another configuration, which must not be resumed.
         """
         path = self.dir / "config.yml"
+        if self.rank > 0:
+            return
         if path.exists() and self._checkpoints():
             with path.open(encoding="utf-8") as stream:
                 there = _plain_values(CfgNode.load_cfg(stream))

@@ -152,24 +152,45 @@ def random_filter(generator: Generator) -> Image.Resampling:
     return FILTERS[int(torch.randint(len(FILTERS), (), generator=generator))]
 
 
-def distort_colours(image: Image.Image, generator: Generator) -> Image.Image:
-    """Return the image with random brightness, contrast, saturation and hue, each changed half of the time."""
-    if chance(0.5, generator):
-        image = colour.adjust_brightness(image, uniform(1 - BRIGHTNESS, 1 + BRIGHTNESS, generator))
-    contrast_first = chance(0.5, generator)
-    if contrast_first:
-        image = _change_contrast(image, generator)
-    if chance(0.5, generator):
-        image = colour.adjust_saturation(image, uniform(1 - SATURATION, 1 + SATURATION, generator))
-    if chance(0.5, generator):
-        image = colour.adjust_hue(image, uniform(-HUE, HUE, generator))
-    return image if contrast_first else _change_contrast(image, generator)
+@dataclass(frozen=True)
+class Colours:
+    """A change of colours; a factor that is None leaves its property alone."""
 
+    brightness: float | None
+    contrast: float | None
+    saturation: float | None
+    hue: float | None
+    contrast_first: bool
 
-def _change_contrast(image: Image.Image, generator: Generator) -> Image.Image:
-    if not chance(0.5, generator):
+    def __call__(self, image: Image.Image) -> Image.Image:
+        """Return the changed image."""
+        if self.brightness is not None:
+            image = colour.adjust_brightness(image, self.brightness)
+        if self.contrast_first and self.contrast is not None:
+            image = colour.adjust_contrast(image, self.contrast)
+        if self.saturation is not None:
+            image = colour.adjust_saturation(image, self.saturation)
+        if self.hue is not None:
+            image = colour.adjust_hue(image, self.hue)
+        if not self.contrast_first and self.contrast is not None:
+            image = colour.adjust_contrast(image, self.contrast)
         return image
-    return colour.adjust_contrast(image, uniform(1 - CONTRAST, 1 + CONTRAST, generator))
+
+
+def random_colours(generator: Generator) -> Colours:
+    """Return a random change of brightness, contrast, saturation and hue, each changed half of the time."""
+    brightness = _half_of_the_time(1 - BRIGHTNESS, 1 + BRIGHTNESS, generator)
+    contrast_first = chance(0.5, generator)
+    contrast = _half_of_the_time(1 - CONTRAST, 1 + CONTRAST, generator) if contrast_first else None
+    saturation = _half_of_the_time(1 - SATURATION, 1 + SATURATION, generator)
+    hue = _half_of_the_time(-HUE, HUE, generator)
+    if not contrast_first:
+        contrast = _half_of_the_time(1 - CONTRAST, 1 + CONTRAST, generator)
+    return Colours(brightness, contrast, saturation, hue, contrast_first)
+
+
+def _half_of_the_time(low: float, high: float, generator: Generator) -> float | None:
+    return uniform(low, high, generator) if chance(0.5, generator) else None
 
 
 def random_class_crop(

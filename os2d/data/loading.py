@@ -86,6 +86,11 @@ class BatchLoader(Generic[T]):
             yield item
 
 
+def share_of(count: int, rank: int, world_size: int) -> slice:
+    """Return which of ``count`` items belong to a process; shares keep the order and differ by one item at most."""
+    return slice(rank * count // world_size, (rank + 1) * count // world_size)
+
+
 def _unchanged(item: T) -> T:
     """Hand an item over as it is; torch's default would turn tuples into lists."""
     return item

@@ -1,7 +1,8 @@
 """Training batches as a pure function of the iteration.
 
 Batch ``i`` depends on the data set, the configuration, the seed and ``i`` alone: a training that resumes at ``i`` sees
-the batches it would have seen, with any number of workers, and no generator state is stored.
+the batches it would have seen, with any number of workers, and no generator state is stored. Where several processes
+share a training each of them makes its own images of the joint batch, with the random choices a single one would make.
 
 Shapes: b images, L classes of the batch, A anchors of a patch, ph x pw pixels of a patch.
 """
@@ -20,10 +21,10 @@ from torch import Generator, Tensor
 from yacs.config import CfgNode
 
 from os2d.data import augment
-from os2d.data.augment import NOT_IN_BATCH, CropBox, CropRule, Flips
+from os2d.data.augment import NOT_IN_BATCH, Colours, CropBox, CropRule, Flips
 from os2d.data.dataset import DatasetOneShotDetection
 from os2d.data.images import resize
-from os2d.data.loading import BatchLoader
+from os2d.data.loading import BatchLoader, share_of
 from os2d.data.normalisation import to_tensor
 from os2d.errors import DataError
 from os2d.modeling.box_coder import BoxCoder
@@ -59,6 +60,9 @@ class TrainBatch:
         image_ids: per image.
         to_original: per image, from the patch to the loaded image.
         fm_size: feature map of a patch.
+        num_joint_images: of the joint batch, where processes share it; None: the images are all.
+        stands_in: the batch has fewer images than there are processes; this process has one to take part in the work,
+            but it counts for nothing.
     """
 
     images: Tensor
@@ -70,6 +74,8 @@ class TrainBatch:
     image_ids: list[int]
     to_original: list[BoxTransform]
     fm_size: Size
+    num_joint_images: int | None = None
+    stands_in: bool = False
 
     def pin_memory(self) -> TrainBatch:
         """Return the batch with its large tensors in page-locked memory."""
@@ -81,17 +87,31 @@ class TrainBatch:
             cls_targets=self.cls_targets.pin_memory(),
         )
 
-    def to(self, device: torch.device | str) -> TrainBatch:
-        """Return the batch with every tensor on ``device``."""
+    def to(
+        self, device: torch.device | str, memory_format: torch.memory_format = torch.contiguous_format
+    ) -> TrainBatch:
+        """Return the batch with every tensor on ``device``, and the images in the given layout."""
         return replace(
             self,
-            images=self.images.to(device, non_blocking=True),
+            images=self.images.to(device, non_blocking=True).contiguous(memory_format=memory_format),
             class_images=[image.to(device, non_blocking=True) for image in self.class_images],
             loc_targets=self.loc_targets.to(device, non_blocking=True),
             cls_targets=self.cls_targets.to(device, non_blocking=True),
             class_ids=self.class_ids.to(device),
             boxes=[boxes.to(device) for boxes in self.boxes],
         )
+
+
+class _PatchPlan(NamedTuple):
+    """Every random choice about a training patch; making it needs no more of them."""
+
+    image_id: int
+    flips: Flips
+    crop: CropBox
+    filter: Image.Resampling
+    colours: Colours | None
+    boxes: BoxList
+    """Of the whole image, flipped, with local labels."""
 
 
 class _Patch(NamedTuple):
@@ -111,6 +131,7 @@ class TrainBatches:
         box_coder: computes the targets.
         seed: of every random choice.
         hard_patches: image id -> patches that mining found; one of them replaces the random crop.
+        share: number of this process and how many there are; it makes only its own images of every batch.
     """
 
     def __init__(
@@ -120,12 +141,14 @@ class TrainBatches:
         box_coder: BoxCoder,
         seed: int,
         hard_patches: Mapping[int, Sequence[HardPatch]] | None = None,
+        share: tuple[int, int] = (0, 1),
     ) -> None:
         if not dataset.image_ids or not dataset.class_ids:
             raise DataError(f"data set {dataset.name!r} has no boxes to train on")
         self.dataset = dataset
         self.box_coder = box_coder
         self.seed = seed
+        self.share = share
         self.hard_patches = hard_patches or {}
         self.batch_size = config.train.batch_size
         self.class_batch_size = config.train.class_batch_size
@@ -152,7 +175,9 @@ class TrainBatches:
         chosen = self._choose_hard_patches(image_ids, generator)
         class_ids = self._choose_classes(image_ids, {p.label_global for p in chosen.values()}, generator)
         flips = augment.random_flips(generator) if self.augment.random_flip_batches else Flips()
-        patches = [self._patch(i, chosen.get(i), class_ids, flips, generator) for i in image_ids]
+        plans = [self._plan(i, chosen.get(i), class_ids, flips, generator) for i in image_ids]
+        own = plans[share_of(len(plans), *self.share)]
+        patches = [self._patch(plan) for plan in own or plans[:1]]
         class_images = [self._class_tensor(c, flips, generator) for c in class_ids]
         fm_size = Size(*(-(-side // self.box_coder.stride) for side in self.rule.patch))
         targets = [self.box_coder.encode(p.boxes, self.rule.patch, len(class_ids), fm_size) for p in patches]
@@ -163,9 +188,11 @@ class TrainBatches:
             cls_targets=torch.stack([classes for _, classes in targets]),
             class_ids=torch.tensor(class_ids),
             boxes=[p.boxes for p in patches],
-            image_ids=image_ids,
+            image_ids=[plan.image_id for plan in own or plans[:1]],
             to_original=[p.to_original for p in patches],
             fm_size=fm_size,
+            num_joint_images=len(image_ids),
+            stands_in=not own,
         )
 
     def image_ids_of(self, iteration: int) -> list[int]:
@@ -195,15 +222,15 @@ class TrainBatches:
         free = max(self.class_batch_size - len(mined), 0)
         return sorted(mined | {annotated[k] for k in order[:free]})
 
-    def _patch(
+    def _plan(
         self,
         image_id: int,
         hard_patch: HardPatch | None,
         class_ids: Sequence[int],
         flips: Flips,
         generator: Generator,
-    ) -> _Patch:
-        image, boxes = self.dataset.load_image(image_id), self.dataset.boxes(image_id)
+    ) -> _PatchPlan:
+        boxes = self.dataset.boxes(image_id)
         flip = flips.transform(boxes.size)
         boxes = boxes.with_boxes(flip.apply(boxes.boxes_xyxy), boxes.size)
         boxes = boxes.with_field("labels", _local_labels(boxes.field("labels"), class_ids))
@@ -212,16 +239,23 @@ class TrainBatches:
         else:
             position = hard_patch.crop_position_xyxy.resized(boxes.size)
             crop = augment.mined_crop(flip.apply(position.boxes_xyxy)[0])
-        patch = resize(flips(image).crop(crop), self.rule.patch, augment.random_filter(generator))
-        if self.augment.random_color_distortion:
-            patch = augment.distort_colours(patch, generator)
-        moved = flip.then(BoxTransform.crop(crop.left, crop.top)).then(BoxTransform.between(crop.size, self.rule.patch))
-        return _Patch(patch, augment.crop_boxes(boxes, crop).resized(self.rule.patch), moved.inverse())
+        filter = augment.random_filter(generator)
+        colours = augment.random_colours(generator) if self.augment.random_color_distortion else None
+        return _PatchPlan(image_id, flips, crop, filter, colours, boxes)
+
+    def _patch(self, plan: _PatchPlan) -> _Patch:
+        image, crop = self.dataset.load_image(plan.image_id), plan.crop
+        patch = resize(plan.flips(image).crop(crop), self.rule.patch, plan.filter)
+        if plan.colours is not None:
+            patch = plan.colours(patch)
+        moved = plan.flips.transform(plan.boxes.size).then(BoxTransform.crop(crop.left, crop.top))
+        moved = moved.then(BoxTransform.between(crop.size, self.rule.patch))
+        return _Patch(patch, augment.crop_boxes(plan.boxes, crop).resized(self.rule.patch), moved.inverse())
 
     def _class_tensor(self, class_id: int, flips: Flips, generator: Generator) -> Tensor:
         image = flips(self._choose_class_image(class_id, generator))
         if self.augment.random_color_distortion:
-            image = augment.distort_colours(image, generator)
+            image = augment.random_colours(generator)(image)
         if self.augment.random_crop_class_images:
             scale, aspect = self.augment.scale_jitter, self.augment.jitter_aspect_ratio
             image = augment.random_class_crop(image, scale, aspect, generator)
@@ -247,10 +281,11 @@ def build_train_loader(
     start: int,
     stop: int,
     hard_patches: Mapping[int, Sequence[HardPatch]] | None = None,
+    share: tuple[int, int] = (0, 1),
 ) -> BatchLoader[TrainBatch]:
-    """Return the batches of the iterations ``start`` to ``stop - 1``."""
+    """Return the batches ``start`` to ``stop - 1``, or this process's share of each."""
     dataset.preload()
-    batches = TrainBatches(dataset, config, box_coder, seed, hard_patches)
+    batches = TrainBatches(dataset, config, box_coder, seed, hard_patches, share)
     workers = config.runtime.num_workers
     return BatchLoader(batches, range(start, stop), workers, pin_memory=config.is_cuda, prefetch=2)
 

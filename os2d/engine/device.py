@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from yacs.config import CfgNode
 
+from os2d.engine.distributed import launch
 from os2d.errors import DeviceError
 
 
@@ -25,7 +26,15 @@ def select_device(is_cuda: bool) -> torch.device:
             f"is_cuda: True, but torch {torch.__version__} ({build}) finds no usable GPU on this machine; "
             "set is_cuda False to run on the CPU"
         )
-    return torch.device("cuda")
+    if launch().world_size == 1:
+        return torch.device("cuda")
+    local_rank, count = launch().local_rank, torch.cuda.device_count()
+    if local_rank >= count:
+        raise DeviceError(
+            f"torchrun --nproc-per-node: expected at most one process per GPU, got process {local_rank} (from 0) on a "
+            f"machine with {count}"
+        )
+    return torch.device("cuda", local_rank)
 
 
 def prepare_device(config: CfgNode) -> torch.device:
@@ -34,6 +43,8 @@ def prepare_device(config: CfgNode) -> torch.device:
     Nothing in the library draws from the global generators; they are seeded for code that users plug in.
     """
     device = select_device(config.is_cuda)
+    if device.type == "cuda":
+        torch.backends.cudnn.benchmark = True  # training patches have one size
     if config.runtime.num_threads:
         torch.set_num_threads(config.runtime.num_threads)
     random.seed(config.random_seed)

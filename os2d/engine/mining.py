@@ -6,7 +6,7 @@ Legend: L classes of a chunk, A anchors of all levels.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -20,10 +20,14 @@ from os2d.data.dataset import DatasetOneShotDetection
 from os2d.data.eval_loader import EvalBatch, EvalImages
 from os2d.data.loading import BatchLoader
 from os2d.engine.detection import ClassHeads, MatchedRows, make_class_heads, match_in_chunks
+from os2d.engine.distributed import gather, world_size
 from os2d.engine.hard_patch import ROLES, HardPatches, MinedPatch
-from os2d.engine.objective import Levels, Os2dObjective
+from os2d.engine.heatmaps import draw_heatmaps
+from os2d.engine.image_objective import losses_of_negatives
+from os2d.engine.objective import Levels, Os2dObjective, PerAnchor
+from os2d.engine.pictures import Pictures
+from os2d.engine.sharding import my_share
 from os2d.modeling.anchors import crops_around_anchors
-from os2d.modeling.head import Matches
 from os2d.modeling.model import Os2d
 from os2d.run import Run
 from os2d.structures.boxes import BoxList
@@ -31,35 +35,75 @@ from os2d.structures.sizes import Size
 
 _SCALES, _CLASSES = 0, 1  # streams of random numbers
 
+FIRST_WINDOW, WINDOW_GROWTH = 2048, 4
+"""So many of the hardest anchors are first tried for suppression, and so many times more if they are too few."""
+
 
 def mine_hard_patches(
-    model: Os2d, dataset: DatasetOneShotDetection, config: CfgNode, run: Run, *, seed: int, iteration: int
+    model: Os2d,
+    dataset: DatasetOneShotDetection,
+    config: CfgNode,
+    run: Run,
+    *,
+    seed: int,
+    iteration: int,
+    mined: HardPatches | None = None,
+    save: Callable[[HardPatches], None] | None = None,
 ) -> HardPatches:
     """Return the hardest patches of every training image; the network is left in evaluation mode.
 
     Random scales and classes depend on ``seed`` and ``iteration`` alone. Of the views of a class image only the first
-    is looked for. Between images it looks whether the run should stop; the caller has saved what is to be resumed.
+    is looked for. Between images it looks whether the run should stop.
+
+    Args:
+        model: the network.
+        dataset: the training images.
+        config: the whole configuration tree.
+        run: asked whether to stop.
+        seed: of the random choices.
+        iteration: of the training.
+        mined: image id -> patches of an interrupted pass; those images are not repeated.
+        save: called after every batch of images with what is mined so far, before the run is interrupted.
     """
     model.eval()
     device = next(model.parameters()).device
     heads = make_class_heads(model, dataset, config, device)
     objective = Os2dObjective.from_config(config)
-    mined: HardPatches = OrderedDict()
-    for number, batch in enumerate(_pyramid_loader(dataset, config, seed, iteration)):
-        if run.should_stop:
+    images = EvalImages(dataset, config, config.train.dataset_scale)
+    pictures = Pictures(config, run, iteration)
+    done = OrderedDict(mined or {})
+    left = [n for n in range(len(images)) if not all(i in done for i in images.image_ids(n))]
+    share = my_share(left)
+    batches = zip(share, _pyramid_loader(images, share, config, seed, iteration), strict=True)
+    # Processes advance together, so that after every turn each of them knows all that may be saved.
+    for _ in range(0, len(left), world_size()):
+        fresh: HardPatches = OrderedDict()
+        if (numbered := next(batches, None)) is not None:
+            number, batch = numbered
+            generator = _generator(seed, _CLASSES, iteration, number)
+            classes = _choose_classes(dataset, batch, heads.class_ids, config, generator)
+            rows = torch.tensor(classes) * heads.views
+            chosen = ClassHeads([heads.class_ids[k] for k in classes], 1, heads.heads[rows.to(device)])
+            fresh = _mine_batch(model, objective, dataset, batch, chosen, config, pictures)
+        for of_process in gather(fresh):
+            done.update(of_process)
+        if save is not None:
+            save(done)
+        if run.should_stop and len(done) < len(dataset):
             run.interrupt()
-        classes = _choose_classes(
-            dataset, batch, heads.class_ids, config, _generator(seed, _CLASSES, iteration, number)
-        )
-        rows = torch.tensor(classes) * heads.views
-        chosen = ClassHeads([heads.class_ids[k] for k in classes], 1, heads.heads[rows.to(device)])
-        mined.update(_mine_batch(model, objective, batch, chosen, config))
-    return mined
+    order = [image_id for number in range(len(images)) for image_id in images.image_ids(number)]
+    return OrderedDict((image_id, done[image_id]) for image_id in order)
 
 
 @torch.no_grad()
 def _mine_batch(
-    model: Os2d, objective: Os2dObjective, batch: EvalBatch, class_heads: ClassHeads, config: CfgNode
+    model: Os2d,
+    objective: Os2dObjective,
+    dataset: DatasetOneShotDetection,
+    batch: EvalBatch,
+    class_heads: ClassHeads,
+    config: CfgNode,
+    pictures: Pictures,
 ) -> HardPatches:
     device = next(model.parameters()).device
     levels = [level.to(device, non_blocking=True) for level in batch.levels]
@@ -67,7 +111,7 @@ def _mine_batch(
     for matched in match_in_chunks(model, levels, class_heads, config.runtime.head_memory_mb):
         for i, gt in enumerate(batch.boxes):
             _take_hardest(hardest[i], model, objective, batch, matched, i, _local(gt, class_heads, matched.rows))
-    geometry = _geometry(model, batch, matched.levels, config, device)
+    geometry = _geometry(model, batch, config, device)
     mined: HardPatches = OrderedDict()
     for image_id, of_image in zip(batch.image_ids, hardest, strict=True):
         mined[image_id] = [
@@ -75,6 +119,8 @@ def _mine_batch(
             for role in ROLES
             for patch in _select(of_image[role], role, image_id, geometry, class_heads, batch.loaded_size, config)
         ]
+        pictures.mined_patches(dataset, image_id, mined[image_id])
+    draw_heatmaps(model, dataset, batch, levels, class_heads, pictures, "mining")
     return mined
 
 
@@ -85,21 +131,17 @@ class _Hardest:
     """
 
     def __init__(self) -> None:
-        self.loss = torch.empty(0)
+        self.ranked = torch.empty(0)
+        self.details: dict[str, Tensor] = {}
 
-    def take(self, loss_LA: Tensor, first_label: int, details: dict[str, Tensor]) -> None:
-        """Add classes: the loss to compare, -inf where the anchor has another role, and what to remember."""
-        loss_A, row_A = loss_LA.max(dim=0)
-        picked = {
-            name: values[row_A, torch.arange(len(row_A), device=row_A.device)] for name, values in details.items()
-        }
-        picked["label"] = row_A + first_label
-        if not len(self.loss):
-            self.loss, self.details = loss_A, picked
+    def take(self, ranked_A: Tensor, details: dict[str, Tensor]) -> None:
+        """Add the hardest of some classes: the loss to compare, -inf where no anchor has the role, and its details."""
+        if not len(self.ranked):
+            self.ranked, self.details = ranked_A, details
             return
-        harder = loss_A > self.loss
-        self.loss = torch.where(harder, loss_A, self.loss)
-        for name, values in picked.items():
+        harder = ranked_A > self.ranked
+        self.ranked = torch.where(harder, ranked_A, self.ranked)
+        for name, values in details.items():
             mask = harder.view(-1, *[1] * (values.ndim - 1))
             self.details[name] = torch.where(mask, values, self.details[name])
 
@@ -113,37 +155,82 @@ def _take_hardest(
     index: int,
     gt: BoxList,
 ) -> None:
-    """Update the hardest anchors of every role with some classes."""
-    coder, levels = model.box_coder, matched.levels
-    device = levels[0].class_scores.device
-    gt = gt.to(device)
-    num_labels = matched.rows.stop - matched.rows.start
-    fm_sizes = [m.fm_size for m in levels]
-    loc_targets, cls_targets = coder.encode_pyramid(gt, batch.level_sizes, num_labels, fm_sizes, batch.to_original)
-    codes = [m.loc_scores[index][None] for m in levels]
-    remapped = None
-    if objective.remap_classification_targets:
-        remapped = [
-            coder.remap_targets(c, [gt], fm, [transform]).targets
-            for c, fm, transform in zip(codes, fm_sizes, batch.to_original, strict=True)
-        ]
-    scores = [m.class_scores[index][None] for m in levels]
-    _, terms = objective.for_mining(
-        codes, [t[None] for t in loc_targets], scores, [t[None] for t in cls_targets], cls_targets_remapped=remapped
-    )
+    """Update the hardest anchors of every role with some classes; only those with a box need targets."""
+    scores_LA = torch.cat([m.class_scores[index] for m in matched.levels], dim=-1)
+    loss_LA = losses_of_negatives(objective, scores_LA)
+    anchors_A = torch.arange(scores_LA.shape[1], device=scores_LA.device)
+
+    def take(role: str, ranked_PA: Tensor, rows_P: Tensor | None, cls_loss: Tensor, loc_loss: Tensor | None) -> None:
+        ranked_A, place_A = ranked_PA.max(dim=0)
+        row_A = place_A if rows_P is None else rows_P[place_A]
+        details = {
+            "label": row_A + matched.rows.start,
+            "loss": cls_loss[place_A, anchors_A],
+            "loss_loc": torch.zeros_like(ranked_A) if loc_loss is None else loc_loss[place_A, anchors_A],
+            "score": scores_LA[row_A, anchors_A],
+            "transform_corners": _corners_of(matched, index, row_A, batch),
+        }
+        hardest[role].take(ranked_A, details)
+
+    in_chunk = (gt.field("labels") >= 0) & (gt.field("labels") < len(loss_LA))
+    if not in_chunk.any():
+        take("neg", loss_LA, None, loss_LA, None)
+        return
+    rows_P, local = gt.field("labels")[in_chunk].unique(return_inverse=True)
+    rows_P = rows_P.to(scores_LA.device)
+    boxes = gt[in_chunk].with_field("labels", local).to(scores_LA.device)
+    terms = _terms_of_rows(model, objective, batch, matched, index, boxes, rows_P)
     cls_loss, loc_loss = _joined(terms.cls_loss), _joined(terms.loc_loss)
-    corners = torch.cat(
-        [t.apply_corners(m.corners[index].movedim(1, -1)) for m, t in zip(levels, batch.to_original, strict=True)],
-        dim=1,
-    )
-    details = {"loss": cls_loss, "loss_loc": loc_loss, "score": _joined(scores), "transform_corners": corners}
     for role, mask, loss in (
-        ("neg", terms.neg_mask, cls_loss),
         ("pos", terms.pos_mask, cls_loss),
         ("pos_loc", terms.pos_for_regression, loc_loss),
     ):
-        masked = torch.where(_joined(mask), loss, -torch.inf)
-        hardest[role].take(masked, matched.rows.start, details)
+        take(role, torch.where(_joined(mask), loss, -torch.inf), rows_P, cls_loss, loc_loss)
+    ranked_LA = loss_LA.clone()
+    ranked_LA[rows_P] = torch.where(_joined(terms.neg_mask), cls_loss, -torch.inf)
+    loss_LA[rows_P] = cls_loss
+    loc_loss_LA = torch.zeros_like(loss_LA)
+    loc_loss_LA[rows_P] = loc_loss
+    take("neg", ranked_LA, None, loss_LA, loc_loss_LA)
+
+
+def _terms_of_rows(
+    model: Os2d,
+    objective: Os2dObjective,
+    batch: EvalBatch,
+    matched: MatchedRows,
+    index: int,
+    boxes: BoxList,
+    rows_P: Tensor,
+) -> PerAnchor:
+    """Return the terms of the objective for the rows that have a box; the labels of the boxes count these rows."""
+    coder, levels = model.box_coder, matched.levels
+    fm_sizes = [m.fm_size for m in levels]
+    loc_targets, cls_targets = coder.encode_pyramid(boxes, batch.level_sizes, len(rows_P), fm_sizes, batch.to_original)
+    codes = [m.loc_scores[index][rows_P][None] for m in levels]
+    scores = [m.class_scores[index][rows_P][None] for m in levels]
+    remapped = None
+    if objective.remap_classification_targets:
+        remapped = [
+            coder.remap_targets(c, [boxes], fm, [transform]).targets
+            for c, fm, transform in zip(codes, fm_sizes, batch.to_original, strict=True)
+        ]
+    _, terms = objective.for_mining(
+        codes, [t[None] for t in loc_targets], scores, [t[None] for t in cls_targets], cls_targets_remapped=remapped
+    )
+    return terms
+
+
+def _corners_of(matched: MatchedRows, index: int, row_A: Tensor, batch: EvalBatch) -> Tensor:
+    """Return the corners of one row per anchor in the loaded image, A x 8."""
+    parts, start = [], 0
+    for match, to_original in zip(matched.levels, batch.to_original, strict=True):
+        count = match.class_scores.shape[-1]
+        cells = torch.arange(count, device=row_A.device)
+        corners = match.corners[index][row_A[start : start + count], :, cells]
+        parts.append(to_original.apply_corners(corners))
+        start += count
+    return torch.cat(parts)
 
 
 class _Geometry(NamedTuple):
@@ -155,13 +242,11 @@ class _Geometry(NamedTuple):
     boxes: Tensor
 
 
-def _geometry(
-    model: Os2d, batch: EvalBatch, levels: Sequence[Matches], config: CfgNode, device: torch.device
-) -> _Geometry:
+def _geometry(model: Os2d, batch: EvalBatch, config: CfgNode, device: torch.device) -> _Geometry:
     crop = Size(config.train.augment.train_patch_width, config.train.augment.train_patch_height)
     parts = []
-    for k, (match, size, to_original) in enumerate(zip(levels, batch.level_sizes, batch.to_original, strict=True)):
-        boxes = model.box_coder.anchors(match.fm_size, device)
+    for k, (size, to_original) in enumerate(zip(batch.level_sizes, batch.to_original, strict=True)):
+        boxes = model.box_coder.anchors(model.box_coder.feature_map_size(size), device)
         crops = crops_around_anchors(boxes, size, crop, model.stride)
         anchor = torch.arange(len(boxes), device=device)
         parts.append((torch.full_like(anchor, k), anchor, to_original.apply(crops), to_original.apply(boxes)))
@@ -178,14 +263,19 @@ def _select(
     config: CfgNode,
 ) -> list[MinedPatch]:
     """Return the patches of a role with the highest loss whose crops do not overlap much."""
+    if not len(hardest.ranked):
+        return []
     mining = config.train.mining
-    candidates = torch.isfinite(hardest.loss).nonzero().squeeze(1)
+    candidates = (hardest.ranked > -torch.inf).nonzero().squeeze(1)
     labels = hardest.details["label"][candidates]
     # Equal losses rank by level, class and anchor.
     order = (labels + geometry.level[candidates] * len(class_heads.class_ids)).argsort(stable=True)
     candidates = candidates[order]
-    kept = nms(geometry.crops[candidates], hardest.loss[candidates], mining.nms_iou_threshold_in_mining)
-    chosen = candidates[kept[: mining.num_hard_patches_per_image]]
+    candidates = candidates[hardest.ranked[candidates].argsort(stable=True, descending=True)]
+    kept = _first_kept(
+        geometry.crops[candidates], mining.nms_iou_threshold_in_mining, mining.num_hard_patches_per_image
+    )
+    chosen = candidates[kept]
     details = {name: values[chosen].cpu() for name, values in hardest.details.items()}
     level, anchor, crops, boxes = (values[chosen].cpu() for values in geometry)
     return [
@@ -205,6 +295,20 @@ def _select(
         )
         for k in range(len(chosen))
     ]
+
+
+def _first_kept(boxes_N4: Tensor, iou_threshold: float, count: int) -> Tensor:
+    """Return the first ``count`` of the boxes, given by falling score, that non-maximum suppression keeps.
+
+    Whether a box stays depends on those before it alone, so the first few thousand boxes usually decide.
+    """
+    window = FIRST_WINDOW
+    while True:
+        falling = -torch.arange(min(window, len(boxes_N4)), device=boxes_N4.device, dtype=torch.float32)
+        kept = nms(boxes_N4[:window], falling, iou_threshold)[:count]
+        if len(kept) == count or window >= len(boxes_N4):
+            return kept
+        window *= WINDOW_GROWTH
 
 
 def _local(gt: BoxList, class_heads: ClassHeads, rows: slice) -> BoxList:
@@ -240,7 +344,7 @@ def _choose_classes(
 class _RandomPyramids:
     """Batch number -> images at scales drawn for this batch."""
 
-    dataset: DatasetOneShotDetection
+    images: EvalImages
     config: CfgNode
     seed: int
     iteration: int
@@ -250,18 +354,16 @@ class _RandomPyramids:
         generator = _generator(self.seed, _SCALES, self.iteration, number)
         count = self.config.train.mining.num_random_pyramid_scales
         scales = generator.uniform(min(pyramid), max(pyramid), count).tolist()
-        return EvalImages(self.dataset, self.config, self.config.train.dataset_scale, scales)[number]
+        dataset = self.images.dataset
+        return EvalImages(dataset, self.config, self.config.train.dataset_scale, scales)[number]
 
 
 def _pyramid_loader(
-    dataset: DatasetOneShotDetection, config: CfgNode, seed: int, iteration: int
+    images: EvalImages, numbers: Sequence[int], config: CfgNode, seed: int, iteration: int
 ) -> BatchLoader[EvalBatch]:
-    """Return all images at the evaluation scales, or at random ones."""
-    images = EvalImages(dataset, config, config.train.dataset_scale)
-    numbers = range(len(images))
-    batches = (
-        _RandomPyramids(dataset, config, seed, iteration) if config.train.mining.num_random_pyramid_scales else images
-    )
+    """Return batches of images at the evaluation scales, or at random ones."""
+    random = config.train.mining.num_random_pyramid_scales > 0
+    batches = _RandomPyramids(images, config, seed, iteration) if random else images
     return BatchLoader(batches, numbers, config.runtime.num_workers, pin_memory=config.is_cuda, prefetch=1)
 
 

@@ -118,6 +118,9 @@ class Os2dObjective:
     ) -> OrderedDict[str, Tensor]:
         """Return the losses by name; ``loss`` is the one to minimise.
 
+        ``class_loss_per_element_detached_cpu`` (B, L, A) keeps its published name but stays on the device: the copy
+        would wait for it in every step.
+
         Args:
             loc_preds: predicted codes, (B, L, 4, A).
             loc_targets: their targets.
@@ -224,7 +227,7 @@ class Os2dObjective:
         return OrderedDict(
             [
                 ("loss", cls + self.loc_weight * loc),
-                ("class_loss_per_element_detached_cpu", (elements.pos + elements.neg).detach().cpu()),
+                ("class_loss_per_element_detached_cpu", (elements.pos + elements.neg).detach()),
                 ("loc_smoothL1", loc),
                 (f"{name}{selection}", cls),
                 (f"{name}_pos", cls_pos),

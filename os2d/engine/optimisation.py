@@ -30,16 +30,21 @@ from os2d.errors import ConfigError
 from os2d.modeling.choices import choose
 
 OPTIMISERS: Mapping[str, Callable[[list[nn.Parameter], CfgNode], Optimizer]] = {
-    "sgd": lambda p, o: SGD(p, lr=o.lr, weight_decay=o.weight_decay, momentum=o.sgd_momentum),
+    "sgd": lambda p, o: SGD(p, lr=o.lr, weight_decay=o.weight_decay, momentum=o.sgd_momentum, fused=_fused(p)),
     "adagrad": lambda p, o: Adagrad(p, lr=o.lr, weight_decay=o.weight_decay),
     "adadelta": lambda p, o: Adadelta(p, lr=o.lr, weight_decay=o.weight_decay),
-    "adam": lambda p, o: Adam(p, lr=o.lr, weight_decay=o.weight_decay),
+    "adam": lambda p, o: Adam(p, lr=o.lr, weight_decay=o.weight_decay, fused=_fused(p)),
     "adamax": lambda p, o: Adamax(p, lr=o.lr, weight_decay=o.weight_decay),
-    "adamw": lambda p, o: AdamW(p, lr=o.lr, weight_decay=o.weight_decay),
+    "adamw": lambda p, o: AdamW(p, lr=o.lr, weight_decay=o.weight_decay, fused=_fused(p)),
     "rmsprop": lambda p, o: RMSprop(p, lr=o.lr, weight_decay=o.weight_decay),
     "asgd": lambda p, o: ASGD(p, lr=o.lr, t0=5000, weight_decay=o.weight_decay),
     "rprop": lambda p, o: Rprop(p, lr=o.lr),
 }
+
+
+def _fused(parameters: list[nn.Parameter]) -> bool | None:
+    """Take the optimiser that can skip a step on the device where waiting for the device costs time: on a GPU."""
+    return True if parameters and all(p.is_cuda for p in parameters) else None
 
 
 def trainable_parameters(model: nn.Module) -> list[nn.Parameter]:

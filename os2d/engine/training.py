@@ -1,54 +1,50 @@
 """Training: steps, evaluations between them, and everything that survives an interruption (OS2D, section 5).
 
-Batches are a function of the iteration and nothing draws from a global random generator, so the state of a training is
-its iteration, the network, the optimiser and a few counters. Resumed on a CPU, it continues bit for bit.
+Batches are a function of their number and nothing draws from a global random generator, so the state of a training is
+its iteration, the network, the optimiser and a few counters. Resumed on a CPU, it continues bit for bit. Where several
+processes train together all of them are in the same state; the first one writes it down.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
-from torch.optim import Optimizer
+import torch
 from yacs.config import CfgNode
 
-from os2d.data.catalog import data_root
-from os2d.data.dataset import DatasetOneShotDetection, build_dataset
 from os2d.data.train_loader import TrainBatch, build_train_loader
 from os2d.engine.best_model import BestModel
-from os2d.engine.device import prepare_device
-from os2d.engine.evaluation import (
-    Evaluation,
-    EvaluationSet,
-    build_evaluation_sets,
-    evaluate_model,
-    metrics_by_name,
-    times_by_name,
-)
+from os2d.engine.distributed import any_of, rank, take_state_of_first, wait_for_all, world_size
+from os2d.engine.evaluation import Evaluation, evaluate_model, metrics_by_name, times_by_name
 from os2d.engine.evaluation_task import evaluate_task
 from os2d.engine.final_report import PICTURED_IMAGES, report
-from os2d.engine.hard_patch import HardPatches, MinedPatch
-from os2d.engine.initial_weights import iteration_checkpoint_name, load_start_weights
+from os2d.engine.hard_patch import HardPatches
+from os2d.engine.hard_patch_pool import HardPatchPool
+from os2d.engine.initial_weights import iteration_checkpoint_name
+from os2d.engine.joint_batch import join_batch_statistics
 from os2d.engine.meters import Meters
 from os2d.engine.metric_names import running
 from os2d.engine.mining import mine_hard_patches
 from os2d.engine.objective import Os2dObjective
-from os2d.engine.optimisation import build_annealing, build_optimizer, current_lr, set_lr, trainable_parameters
+from os2d.engine.optimisation import build_annealing, current_lr, set_lr
+from os2d.engine.pictures import Pictures
+from os2d.engine.skipped_steps import SkippedSteps
+from os2d.engine.train_log import TrainLog
+from os2d.engine.training_parts import TrainingParts, build_parts
 from os2d.engine.training_state import dump_of_failed_step, load_optimizer, on_cpu
-from os2d.engine.training_step import StepOutcome, training_step
-from os2d.errors import TrainingDivergedError
+from os2d.engine.training_step import DeferredOutcome, TrainingStep, build_scaler
 from os2d.modeling.checkpoint import load_weights
-from os2d.modeling.model import Os2d, build_os2d
 from os2d.run import Run
 
-logger = logging.getLogger(__name__)
+__all__ = ["Training", "TrainingParts", "train_task", "train_to_the_end"]
 
-LARGEST_SKIPPED_ROW = 10
-"""So many steps in a row without a finite gradient end the training."""
+logger = logging.getLogger(__name__)
 
 CURVE_POINTS = 200
 """About so often the running loss is logged between evaluations."""
@@ -66,6 +62,7 @@ def train_to_the_end(training: Training, run: Run) -> dict[str, float]:
     state = run.resume()
     if state is not None:
         training.load_state_dict(state)
+    wait_for_all()  # before the first process writes the next state, every one has read this one
     while True:
         if training.evaluation_is_due:
             training.evaluate()
@@ -73,32 +70,19 @@ def train_to_the_end(training: Training, run: Run) -> dict[str, float]:
             return training.final_metrics
         if training.mining_is_due:
             training.mine()
-        for batch in training.batches_until_next_event():
-            training.step(batch)
+        for batches in training.batches_until_next_event():
+            training.step(batches)
 
 
 @dataclass(frozen=True)
-class TrainingParts:
-    """What a training works with; the network is on its device."""
+class _TakenStep:
+    """A step whose numbers may not have arrived yet."""
 
-    model: Os2d
-    optimizer: Optimizer
-    dataset: DatasetOneShotDetection
-    evaluation_sets: Sequence[EvaluationSet]
-
-
-def build_parts(config: CfgNode, run: Run) -> TrainingParts:
-    """Return the parts that a configuration names, with the weights to start from."""
-    device = prepare_device(config)
-    model = build_os2d(config)
-    optimizer_state = load_start_weights(model, config, run)
-    model.to(device)
-    optimizer = build_optimizer(trainable_parameters(model), config.train.optim)
-    if optimizer_state:
-        load_optimizer(optimizer, optimizer_state, config.init.model)
-        set_lr(optimizer, config.train.optim.lr)
-    dataset = build_dataset(config.train.dataset_name, data_root(config), cache_images=config.train.cache_images)
-    return TrainingParts(model, optimizer, dataset, build_evaluation_sets(config, dataset))
+    number: int
+    batches: list[TrainBatch]
+    outcome: DeferredOutcome
+    started: float
+    loading_seconds: float
 
 
 class Training:
@@ -113,17 +97,23 @@ class Training:
         self.device = next(self.model.parameters()).device
         self.annealing = build_annealing(self.optimizer, config.train.optim.anneal_lr, config.eval.iter)
         self.objective = Os2dObjective.from_config(config)
+        self.scaler = build_scaler(config.train.precision, self.device)
         self.best = BestModel.from_config(config)
         self.meters = Meters()
         self.iteration = 0
         self.evaluated_at = -1
-        self.mined_at = -1
-        self.hard_patches: HardPatches = OrderedDict()
+        self.hard_patches = HardPatchPool(config.train.mining)
         self.last_metrics: dict[str, float] = {}
-        self.skipped_in_a_row = 0
-        self.skipped_steps = 0
+        self.skipped = SkippedSteps()
+        self.log = TrainLog(Path(config.output.path)) if config.output.path and run.rank == 0 else None
+        self._unread: _TakenStep | None = None
         self._loading_seconds = 0.0
-        self._saved_at = time.monotonic()
+        self._started = self._saved_at = time.monotonic()
+        self._read_at = 0.0
+        if config.runtime.channels_last:
+            self.model.to(memory_format=torch.channels_last)
+        take_state_of_first(self.model)
+        join_batch_statistics(self.model)
 
     @property
     def max_iter(self) -> int:
@@ -142,75 +132,121 @@ class Training:
         return scheduled and self.evaluated_at != self.iteration
 
     @property
+    def mining_is_due(self) -> bool:
+        """Whether hard patches are to be mined before the next step."""
+        return self.hard_patches.is_due(self.iteration)
+
+    @property
     def final_metrics(self) -> dict[str, float]:
         """The metrics of the last evaluation and the best ones."""
         return {**self.last_metrics, **(self.best.metrics() if self.best else {})}
 
-    @property
-    def mining_is_due(self) -> bool:
-        """Whether hard patches are to be mined before the next step."""
-        mining = self.config.train.mining
-        return (
-            mining.do_mining and self.iteration % mining.mine_hard_patches_iter == 0 and self.mined_at != self.iteration
-        )
-
-    def batches_until_next_event(self) -> Iterator[TrainBatch]:
-        """Yield the batches of the steps up to the next evaluation or mining, on the device."""
-        mining = self.config.train.mining
+    def batches_until_next_event(self) -> Iterator[list[TrainBatch]]:
+        """Yield the batches of every step up to the next evaluation or mining, on the device."""
+        mining, per_step = self.config.train.mining, self.config.train.accumulation_steps
         intervals = [self.config.eval.iter] + [mining.mine_hard_patches_iter] * mining.do_mining
+        stop = min(self.max_iter, *((self.iteration // interval + 1) * interval for interval in intervals))
         loader = build_train_loader(
             self.dataset,
             self.config,
             self.model.box_coder,
             seed=self.run.seed,
-            start=self.iteration,
-            stop=min(self.max_iter, *((self.iteration // interval + 1) * interval for interval in intervals)),
-            hard_patches=self.hard_patches,
+            start=self.iteration * per_step,
+            stop=stop * per_step,
+            hard_patches=self.hard_patches.patches,
+            share=(rank(), world_size()),
         )
+        layout = torch.channels_last if self.config.runtime.channels_last else torch.contiguous_format
         batches = iter(loader)
         while True:
             start = time.perf_counter()
-            batch = next(batches, None)
-            if batch is None:
+            of_step = list(islice(batches, per_step))
+            if not of_step:
                 return
             self._loading_seconds = time.perf_counter() - start
-            yield batch.to(self.device)
+            yield [batch.to(self.device, layout) for batch in of_step]
 
-    def step(self, batch: TrainBatch) -> None:
-        """Take one step, tell about it, and stop here if the run is asked to."""
-        start = time.perf_counter()
-        outcome = training_step(self.model, self.optimizer, self.objective, batch, self.config.train)
-        if outcome.updated:
-            self.skipped_in_a_row = 0
-            seconds = {"batch_time": time.perf_counter() - start, "loading_time": self._loading_seconds}
-            self.meters.add({**outcome.meters, **seconds})
-        else:
-            self._skip(batch, outcome)
+    def step(self, batches: list[TrainBatch]) -> None:
+        """Take one step, tell about it when its numbers are known, and stop here if the run is asked to."""
+        started = time.perf_counter()
+        step = TrainingStep(
+            self.model, self.optimizer, self.objective, self.config.train, self.scaler, Pictures(self.config, self.run)
+        )
+        outcome = DeferredOutcome(step(batches, self.iteration))
+        self._read()  # the step before: the device works on this one meanwhile
+        self._unread = _TakenStep(self.iteration + 1, batches, outcome, started, self._loading_seconds)
+        if self.device.type == "cpu":
+            self._read()
         self.iteration += 1
         self.run.progress(self.iteration, self.max_iter)
-        self._tell(outcome)
         if self.config.output.save_iter and self.iteration % self.config.output.save_iter == 0:
             self._save_network()
-        if self.run.should_stop:
+        if any_of(self.run.should_stop):
             self._save()
             self.run.interrupt()
-        if time.monotonic() - self._saved_at > self.config.runtime.checkpoint_seconds:
-            self._save()
+        self._save_now_and_then()
+
+    def _read(self) -> None:
+        """Take in the numbers of the last step."""
+        step, self._unread = self._unread, None
+        if step is None:
+            return
+        meters, updated, loss_finite = step.outcome.read()
+        start, self._read_at = max(step.started, self._read_at), time.perf_counter()
+        if updated:
+            self.skipped.step_was_taken()
+            self.meters.add({**meters, "batch_time": self._read_at - start, "loading_time": step.loading_seconds})
+        elif self.scaler and loss_finite:
+            self.skipped.step_was_rescaled(step.number)
+        else:
+            self.skipped.step_was_skipped(step.number, meters, current_lr(self.optimizer), lambda: self._dump(step))
+        self._tell(step.number, meters)
+
+    def _tell(self, step: int, meters: Mapping[str, float]) -> None:
+        interval = self.config.output.print_iter
+        if interval and step % interval == 0 and self.run.rank == 0:
+            text = ", ".join(f"{name} {value:.4f}" for name, value in meters.items())
+            logger.info("step %d of %d: %s", step, self.max_iter, text)
+        if step % max(1, self.max_iter // CURVE_POINTS) == 0 and self.meters.steps:
+            self.run.log({running("loss"): self.meters.mean("loss")}, step)
+
+    def _dump(self, step: _TakenStep) -> Path:
+        """Write the batch, the network and the gradient of a step that was skipped."""
+        if self.device.type != "cpu" and world_size() == 1:  # the next step's gradient is there by now
+            TrainingStep(self.model, self.optimizer, self.objective, self.config.train).compute_gradients(step.batches)
+        dump = dump_of_failed_step(step.batches[0], self.model, self.optimizer, self.config)
+        name = f"error_nan_appeared-{time.strftime('%Y-%m-%d-%H:%M:%S')}.pth"
+        return self.run.save(dump, step.number - 1, name)
 
     def mine(self) -> None:
-        """Look for the hardest patches of the training images; an interruption meanwhile repeats no more than this."""
+        """Look for the hardest patches of the training images; interrupted, it goes on with the images left."""
         self._save()
-        self.hard_patches = mine_hard_patches(
-            self.model, self.dataset, self.config, self.run, seed=self.run.seed, iteration=self.iteration
+        pool = self.hard_patches
+
+        def save(mined: HardPatches) -> None:
+            pool.unfinished = mined
+            if self.run.should_stop:
+                self._save()
+            self._save_now_and_then()
+
+        patches = mine_hard_patches(
+            self.model,
+            self.dataset,
+            self.config,
+            self.run,
+            seed=self.run.seed,
+            iteration=self.iteration,
+            mined=pool.unfinished,
+            save=save,
         )
-        logger.info("mined %d hard patches", sum(map(len, self.hard_patches.values())))
-        self.mined_at = self.iteration
+        pool.finish(patches, self.iteration)
+        logger.info("mined %d hard patches", sum(map(len, patches.values())))
         self._save()
 
     def evaluate(self) -> None:
         """Evaluate, log, keep the best network, anneal; an interruption meanwhile repeats no more than this."""
         self._save()
-        if self.iteration == 0 and self.config.output.save_iter:
+        if self.iteration == 0 and (self.config.output.save_iter or self.config.output.path):
             self._save_network()
         pictured = PICTURED_IMAGES if self.is_finished else 0
         evaluations = evaluate_model(self.model, self.evaluation_sets, self.config, self.run, pictured)
@@ -221,7 +257,9 @@ class Training:
         log = {**metrics, **times_by_name(evaluations), **means, running("lr"): current_lr(self.optimizer)}
         if 0 < self.iteration < self.max_iter:
             self._anneal()
-        self.run.log({**log, "skipped_steps": self.skipped_steps}, self.iteration)
+        self.run.log({**log, "skipped_steps": self.skipped.total}, self.iteration)
+        if self.log:
+            self.log.append(self.iteration, (time.monotonic() - self._started) / 3600, log)
         if self.is_finished:
             self._finish(evaluations)
         self.last_metrics, self.evaluated_at = metrics, self.iteration
@@ -239,6 +277,7 @@ class Training:
         lr = self.annealing.step(self.iteration - 1, self.last_metrics.get(anneal.quantity_to_monitor))
         if lr != before and anneal.reload_best_model_after_anneal_lr and self.best:
             logger.info("learning rate %g: going on from the best network (step %d)", lr, self.best.iteration)
+            wait_for_all()  # the first process has just written the file, perhaps
             path = self.run.dir / self.best.checkpoint
             content = load_weights(path)
             self.model.load_state_dict(content["net"])
@@ -253,40 +292,18 @@ class Training:
         best.value, best.iteration = value, self.iteration
         best.checkpoint = str(path.relative_to(self.run.dir))
 
-    def _skip(self, batch: TrainBatch, outcome: StepOutcome) -> None:
-        """Count a step without a finite gradient, keep the first of a row for inspection, give up after many."""
-        self.skipped_steps += 1
-        self.skipped_in_a_row += 1
-        logger.warning("step %d: the gradient is not finite; the step is skipped", self.iteration + 1)
-        if self.skipped_in_a_row == 1:
-            name = f"error_nan_appeared-{time.strftime('%Y-%m-%d-%H:%M:%S')}.pth"
-            dump = dump_of_failed_step(batch, self.model, self.optimizer, self.config)
-            logger.warning(
-                "the batch, the network and the gradient are in %s", self.run.save(dump, self.iteration, name)
-            )
-        if self.skipped_in_a_row == LARGEST_SKIPPED_ROW:
-            loss, norm = (float(outcome.meters[name]) for name in ("loss", "grad_norm"))
-            raise TrainingDivergedError(
-                f"step {self.iteration + 1}: the gradient was not finite for {LARGEST_SKIPPED_ROW} steps in a row "
-                f"(loss {loss}, gradient norm {norm}); try a lower train.optim.lr (now {current_lr(self.optimizer):g}) "
-                f"or train.optim.max_grad_norm; the first such step is dumped in {self.run.dir}"
-            )
-
-    def _tell(self, outcome: StepOutcome) -> None:
-        interval = self.config.output.print_iter
-        if interval and self.iteration % interval == 0:
-            text = ", ".join(f"{name} {float(value.double().mean()):.4f}" for name, value in outcome.meters.items())
-            logger.info("step %d of %d: %s", self.iteration, self.max_iter, text)
-        if self.iteration % max(1, self.max_iter // CURVE_POINTS) == 0 and self.meters.steps:
-            self.run.log({running("loss"): self.meters.mean("loss")}, self.iteration)
-
     def _network(self) -> dict[str, Any]:
         return on_cpu({"net": self.model.state_dict(), "optimizer": self.optimizer.state_dict()})
 
     def _save_network(self) -> None:
         self.run.save(self._network(), self.iteration, name=iteration_checkpoint_name(self.iteration))
 
+    def _save_now_and_then(self) -> None:
+        if time.monotonic() - self._saved_at > self.config.runtime.checkpoint_seconds:
+            self._save()
+
     def _save(self) -> None:
+        self._read()
         self.run.save(self.state_dict(), self.iteration)
         self._saved_at = time.monotonic()
 
@@ -300,9 +317,10 @@ class Training:
             "best": self.best.state_dict() if self.best else None,
             "meters": self.meters.state_dict(),
             "last_metrics": self.last_metrics,
-            "mined_at": self.mined_at,
-            "hard_patches": {i: [p.as_plain() for p in patches] for i, patches in self.hard_patches.items()},
-            "skipped": [self.skipped_in_a_row, self.skipped_steps],
+            **self.hard_patches.state_dict(),
+            "scaler": self.scaler.state_dict() if self.scaler else None,
+            "skipped": self.skipped.state_dict(),
+            "seconds": time.monotonic() - self._started,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -315,9 +333,9 @@ class Training:
         self.meters.load_state_dict(state["meters"])
         self.iteration, self.evaluated_at = state["iteration"], state["evaluated_at"]
         self.last_metrics = dict(state["last_metrics"])
-        self.mined_at = state["mined_at"]
-        self.hard_patches = OrderedDict(
-            (i, [MinedPatch.from_plain(values) for values in patches]) for i, patches in state["hard_patches"].items()
-        )
-        self.skipped_in_a_row, self.skipped_steps = state["skipped"]
+        self.hard_patches.load_state_dict(state)
+        if self.scaler and state.get("scaler"):
+            self.scaler.load_state_dict(state["scaler"])
+        self.skipped.load_state_dict(state["skipped"])
+        self._started = time.monotonic() - state.get("seconds", 0.0)
         logger.info("going on after step %d of %d", self.iteration, self.max_iter)

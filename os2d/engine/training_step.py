@@ -1,93 +1,179 @@
-"""One step of training: forward, targets, losses, gradient, update."""
+"""One step of training: losses and gradients of its batches, and the update.
+
+A step whose loss or gradient is not finite must not change the network. On the CPU that is known at once. On a GPU the
+answer would make the host wait in every step, and the GPU after it for the host: there the update is skipped on the
+device itself where the optimiser can (sgd, adam, adamw), and the host reads what happened when it is known
+anyway (:class:`DeferredOutcome`).
+"""
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from math import nan
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.amp import GradScaler
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 from yacs.config import CfgNode
 
 from os2d.data.train_loader import TrainBatch
+from os2d.engine.batch_losses import BatchLosses, batch_losses
+from os2d.engine.distributed import sum_gradients
 from os2d.engine.objective import Os2dObjective
 from os2d.engine.optimisation import trainable_parameters
-from os2d.modeling.head import Matches
+from os2d.engine.pictures import Pictures
 from os2d.modeling.model import Os2d
 
 
 class StepOutcome(NamedTuple):
-    """The losses and ``grad_norm`` (before clipping) of a step, and whether it changed the network."""
+    """What a step measured and did; every tensor is on the device of the network.
+
+    Attributes:
+        meters: the losses and ``grad_norm`` (before clipping).
+        updated: whether the step changed the network.
+        loss_finite: whether the losses were finite; where the step did not change the network in spite of that, a
+            gradient was not.
+    """
 
     meters: OrderedDict[str, Tensor]
-    updated: bool
+    updated: Tensor
+    loss_finite: Tensor
 
 
 def training_step(
     model: Os2d, optimizer: Optimizer, objective: Os2dObjective, batch: TrainBatch, train: CfgNode
 ) -> StepOutcome:
-    """Take one step, unless loss or gradient is not finite: then no parameter changes, and the gradient stays, if any.
+    """Take one step with one batch; see :class:`TrainingStep`."""
+    return TrainingStep(model, optimizer, objective, train)([batch])
 
-    The device is waited for here and nowhere else in a step: one with a broken gradient could not be undone.
+
+def build_scaler(precision: str, device: torch.device) -> GradScaler | None:
+    """Return the scaler that keeps small gradients from vanishing in ``fp16``; other formats need none."""
+    return GradScaler(device.type) if precision == "fp16" else None
+
+
+class TrainingStep:
+    """Takes steps: a parameter changes only if loss and gradient are finite; else the gradient stays, if there is any.
 
     Args:
         model: the network.
         optimizer: over its trainable parameters.
         objective: what is minimised.
-        batch: on the network's device.
         train: the configuration's branch ``train``.
+        scaler: of the losses; None: they are taken as they are.
+        pictures: draws the first batches if that is wanted.
     """
-    optimizer.zero_grad(set_to_none=True)
-    matches = _match(model, batch, train)
-    losses = _losses(model, objective, batch, matches, train)
-    meters = OrderedDict((name, value.detach()) for name, value in losses.items())
-    # Not only the gradient: the backward pass of grid_sample on the CPU ends the process where the alignment is not
-    # finite, whatever the loss is.
-    if not (torch.isfinite(losses["loss"]) & torch.isfinite(matches.loc_scores).all()):
-        meters["grad_norm"] = torch.tensor(nan)
-        return StepOutcome(meters, updated=False)
-    losses["loss"].backward()
-    parameters = trainable_parameters(model)
-    grad_norm = get_total_norm([p.grad for p in parameters if p.grad is not None])
-    meters["grad_norm"] = grad_norm
-    if not torch.isfinite(grad_norm):
-        return StepOutcome(meters, updated=False)
-    clip_grads_with_norm_(parameters, train.optim.max_grad_norm, grad_norm)
-    optimizer.step()
-    return StepOutcome(meters, updated=True)
+
+    def __init__(
+        self,
+        model: Os2d,
+        optimizer: Optimizer,
+        objective: Os2dObjective,
+        train: CfgNode,
+        scaler: GradScaler | None = None,
+        pictures: Pictures | None = None,
+    ) -> None:
+        self.model = model
+        self.optimizer = optimizer
+        self.objective = objective
+        self.train = train
+        self.scaler = scaler
+        self.pictures = pictures
+        self.parameters = trainable_parameters(model)
+
+    def __call__(self, batches: Sequence[TrainBatch], iteration: int = 0) -> StepOutcome:
+        """Take one step with the mean gradient of the batches."""
+        losses, loss_finite = self.compute_gradients(batches, iteration)
+        on_cpu = loss_finite.device.type == "cpu"
+        if on_cpu and not loss_finite:
+            losses["grad_norm"] = torch.tensor(nan)
+            return StepOutcome(losses, torch.tensor(False), loss_finite)
+        if self.scaler:
+            self.scaler.unscale_(self.optimizer)
+        norm = get_total_norm([p.grad for p in self.parameters if p.grad is not None])
+        losses["grad_norm"] = norm
+        updated = loss_finite & torch.isfinite(norm)
+        self._update(norm, updated)
+        if self.scaler:
+            self.scaler.update()
+        return StepOutcome(losses, updated, loss_finite)
+
+    def compute_gradients(
+        self, batches: Sequence[TrainBatch], iteration: int = 0
+    ) -> tuple[OrderedDict[str, Tensor], Tensor]:
+        """Leave the gradients in the parameters, and return the mean losses and whether all of them are finite."""
+        self.optimizer.zero_grad(set_to_none=True)
+        sums: OrderedDict[str, Tensor] = OrderedDict()
+        finite = torch.ones((), dtype=torch.bool, device=batches[0].images.device)
+        for batch in batches:
+            computed = self._backward(batch, len(batches), iteration)
+            finite = finite & computed.finite
+            for name, value in computed.losses.items():
+                value = value.detach() if len(batches) == 1 else value.detach().mean() / len(batches)
+                sums[name] = sums[name] + value if name in sums else value
+            # The backward pass of grid_sample on the CPU ends the process where the alignment is not finite.
+            if finite.device.type == "cpu" and not finite:
+                return sums, finite
+        sum_gradients(self.parameters)
+        return sums, finite
+
+    def _backward(self, batch: TrainBatch, num_batches: int, iteration: int) -> BatchLosses:
+        if self.pictures:
+            self.pictures.training_batch(batch, iteration)
+        computed = batch_losses(self.model, self.objective, batch, self.train)
+        if computed.finite.device.type == "cpu" and not computed.finite:
+            return computed
+        if self.pictures:
+            self.pictures.keep_gradients(computed.matches, iteration)
+        loss = computed.losses["loss"] if num_batches == 1 else computed.losses["loss"] / num_batches
+        (self.scaler.scale(loss) if self.scaler else loss).backward()
+        if self.pictures:
+            self._draw(self.pictures, batch, computed, iteration)
+        return computed
+
+    def _draw(self, pictures: Pictures, batch: TrainBatch, computed: BatchLosses, iteration: int) -> None:
+        pictures.training_detections(batch, computed.matches, self.model.box_coder, iteration)
+        if computed.remapped is not None:
+            per_element = computed.losses["class_loss_per_element_detached_cpu"]
+            pictures.target_remapping(batch, computed.matches, computed.remapped, per_element, iteration)
+
+    def _update(self, norm: Tensor, allowed: Tensor) -> None:
+        """Clip and update where that is allowed, without asking the device if the optimiser can decide there."""
+        on_device = allowed.device.type != "cpu" and getattr(self.optimizer, "_step_supports_amp_scaling", False)
+        if not on_device and not allowed:
+            return
+        clip_grads_with_norm_(self.parameters, self.train.optim.max_grad_norm, norm)
+        if on_device:
+            self.optimizer.found_inf = (~allowed).float()  # type: ignore[attr-defined]  # read by fused optimisers
+        self.optimizer.step()
 
 
-def _match(model: Os2d, batch: TrainBatch, train: CfgNode) -> Matches:
-    """Return the matches of the batch in training mode."""
-    settings = train.model
-    model.train(
-        freeze_bn_in_extractor=settings.freeze_bn,
-        freeze_transform_params=settings.freeze_transform,
-        freeze_bn_transform=settings.freeze_bn_transform,
-    )
-    return model(
-        images=batch.images,
-        class_images=batch.class_images,
-        train_mode=True,
-        fine_tune_features=settings.train_features,
-    )
+class DeferredOutcome:
+    """The numbers of a step on the host, when they have arrived there.
 
+    The copy starts at once; reading waits for this step alone, not for what the device was given to do since.
+    """
 
-def _losses(
-    model: Os2d, objective: Os2dObjective, batch: TrainBatch, matches: Matches, train: CfgNode
-) -> OrderedDict[str, Tensor]:
-    """Return the losses of the batch; negatives do not train the alignment unless they should."""
-    remapped = None
-    if train.objective.remap_classification_targets:
-        remapped = model.box_coder.remap_targets(matches.loc_scores, batch.boxes, matches.fm_size).targets
-    return objective(
-        matches.loc_scores,
-        batch.loc_targets,
-        matches.class_scores,
-        batch.cls_targets,
-        cls_targets_remapped=remapped,
-        cls_preds_for_neg=None if train.model.train_transform_on_negs else matches.class_scores_detached,
-    )
+    def __init__(self, outcome: StepOutcome) -> None:
+        values = [value.double().mean() for value in outcome.meters.values()]
+        packed = torch.stack([*values, outcome.updated.double(), outcome.loss_finite.double()])
+        self._names = list(outcome.meters)
+        self._arrived: torch.cuda.Event | None = None
+        if packed.is_cuda:
+            self._host = torch.empty(packed.shape, dtype=packed.dtype, pin_memory=True)
+            self._host.copy_(packed, non_blocking=True)
+            self._arrived = torch.cuda.Event()
+            self._arrived.record()
+        else:
+            self._host = packed
+
+    def read(self) -> tuple[dict[str, float], bool, bool]:
+        """Return the meters, whether the network was changed, and whether the losses were finite."""
+        if self._arrived is not None:
+            self._arrived.synchronize()
+        *values, updated, loss_finite = self._host.tolist()
+        return dict(zip(self._names, values, strict=True)), bool(updated), bool(loss_finite)

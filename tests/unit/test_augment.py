@@ -93,7 +93,7 @@ def test_colours_change_within_a_bounded_range_and_keep_the_size() -> None:
     grey = Image.new("RGB", (4, 3), (120, 120, 120))
     values = set()
     for seed in range(40):
-        changed = augment.distort_colours(grey, seeded(seed))
+        changed = augment.random_colours(seeded(seed))(grey)
         assert changed.size == (4, 3)
         values.add(changed.getpixel((0, 0)))
     assert len(values) > 5

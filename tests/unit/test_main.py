@@ -28,8 +28,15 @@ def test_overrides_win_over_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["train.optim.learning_rate", "1"], r"train\.optim\.learning_rate: cannot be set"),
-        (["train.objective.loc_weight", "1"], r"train\.objective\.loc_weight: cannot be set to '1'"),
+        (
+            ["train.optim.learning_rate", "1"],
+            r"^train\.optim\.learning_rate: no such key; did you mean train\.optim\.lr\?",
+        ),
+        (["train.objective.loc_weight", "1"], r"^train\.objective\.loc_weight: cannot be set to '1': write 1\.0"),
+        (["eval.batch_sise", "1"], r"did you mean eval\.batch_size\?"),
+        (["loc_weight", "1.0"], r"did you mean train\.objective\.loc_weight\?"),
+        (["train.mining", "1"], r"^train\.mining: no such key; it is a branch, its keys are train\.mining\.do_mining"),
+        (["train.batch_size", "many"], r"^train\.batch_size: .*'many': expected a value of type int.*default 4"),
         (["train.optim.lr"], r"expected KEY VALUE pairs, got 1 words: train\.optim\.lr"),
     ],
 )
@@ -43,8 +50,35 @@ def test_wrong_files_are_named(tmp_path: Path) -> None:
         read_config(tmp_path / "absent.yml", [])
     file = tmp_path / "a.yml"
     file.write_text("train:\n  batch: 2\n")
-    with pytest.raises(ConfigError, match=r"a\.yml.*train\.batch"):
+    with pytest.raises(ConfigError, match=r"train\.batch: no such key \(.*a\.yml\); did you mean train\.batch_size\?"):
         read_config(file, [])
+    file.write_text("train:\n  objective:\n    loc_weight: 1\n")
+    with pytest.raises(ConfigError, match=r"loc_weight: cannot be set to 1 \(.*a\.yml\): write 1\.0"):
+        read_config(file, [])
+    file.write_text("train: [\n")
+    with pytest.raises(ConfigError, match=r"a\.yml: cannot be read"):
+        read_config(file, [])
+
+
+def test_help_teaches_by_examples() -> None:
+    shown = run_main("--help").stdout
+    assert "examples:" in shown and "torchrun --nproc-per-node 2 main.py" in shown and "exit codes" in shown
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["init.model", "absent.pth"], "absent.pth"),
+        (["runtime.data_root", "nowhere", "eval.dataset_names", "['dairy']"], "dairy"),
+    ],
+)
+def test_what_is_missing_is_named_in_one_line(overrides: list[str], message: str, tmp_path: Path) -> None:
+    common = ["is_cuda", "False", "train.do_training", "False", "runtime.data_root", str(tmp_path)]
+    names = [] if "eval.dataset_names" in overrides else ["eval.dataset_names", "['shelf-val-new-cl']"]
+    result = run_main(*common, *names, *overrides)
+    assert result.returncode == 2
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: ") and message in line
 
 
 def test_errors_are_one_line_and_exit_with_two() -> None:

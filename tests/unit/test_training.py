@@ -15,7 +15,8 @@ from os2d.console import ConsoleRun, RunInterruptedError
 from os2d.data.shelf.parameters import ShelfParameters
 from os2d.data.shelf.store import draw_shelf
 from os2d.engine.best_model import BestModel
-from os2d.engine.training import LARGEST_SKIPPED_ROW, Training
+from os2d.engine.skipped_steps import LARGEST_SKIPPED_ROW
+from os2d.engine.training import Training
 from os2d.errors import CheckpointError, TrainingDivergedError
 
 STEPS, EVALUATE_EVERY = 20, 10

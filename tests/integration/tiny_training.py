@@ -1,0 +1,76 @@
+"""A training that takes seconds, for tests that start it in processes of their own: ``tiny_training.py FOLDER``."""
+
+import sys
+from pathlib import Path
+
+from yacs.config import CfgNode
+
+from os2d import tasks
+from os2d.config import default_config
+from os2d.console import ConsoleRun, RunInterruptedError
+from os2d.data.shelf.parameters import ShelfParameters
+from os2d.data.shelf.store import draw_shelf
+from os2d.engine.distributed import process_group
+
+
+def draw(folder: Path) -> None:
+    parameters = ShelfParameters(
+        train_classes=4,
+        unseen_classes=3,
+        distractors=2,
+        train_images=5,
+        val_images=2,
+        image_size=112,
+        class_image_size=48,
+        objects=(2, 3),
+        product_px=(24.0, 36.0),
+    )
+    draw_shelf(folder, parameters)
+
+
+def config_of(shelf: Path, **overrides: object) -> CfgNode:
+    values: dict[str, object] = {
+        "is_cuda": False,
+        "random_seed": 3,
+        "model.backbone_arch": "ResNet18",
+        "model.backbone_cut": "layer1",
+        "model.template_grid": 7,
+        "model.template_border": 1,
+        "model.class_image_size": 32,
+        "model.transform_net.kernel_sizes": [3, 3, 3],
+        "model.transform_net.channels": [8, 8],
+        "train.dataset_name": f"custom:{shelf}#train",
+        "train.dataset_scale": 112.0,
+        "train.batch_size": 3,
+        "train.class_batch_size": 3,
+        "train.augment.train_patch_width": 64,
+        "train.augment.train_patch_height": 64,
+        "train.optim.lr": 1e-3,
+        "train.optim.max_iter": 4,
+        "eval.iter": 4,
+        "eval.dataset_names": [f"custom:{shelf}#val-new-cl"],
+        "eval.dataset_scales": [112.0],
+        "eval.scales_of_image_pyramid": [1.0],
+        "output.save_iter": 0,
+        "output.best_model.do_get_best_model": True,
+        "runtime.num_workers": 0,
+        "runtime.num_threads": 1,
+    }
+    config = default_config()
+    changed = {**values, **{name.replace("__", "."): value for name, value in overrides.items()}}
+    config.merge_from_list([part for item in changed.items() for part in item])
+    tasks.train.validate(config)
+    config.freeze()
+    return config
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    with (folder / "config.yml").open() as stream:
+        config = default_config()
+        config.merge_from_other_cfg(CfgNode.load_cfg(stream))
+    try:
+        with process_group(config.is_cuda), ConsoleRun(folder, config.random_seed) as run:
+            tasks.train(config, run)
+    except RunInterruptedError as e:
+        sys.exit(e.exit_code)
