@@ -6,7 +6,7 @@ Shapes: b images of one size, 3 colour channels, h x w pixels of a pyramid level
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -86,6 +86,10 @@ class EvalImages:
     def __len__(self) -> int:
         return len(self._batches)
 
+    def image_ids(self, number: int) -> list[int]:
+        """Return the images of a batch."""
+        return self._batches[number]
+
     def __getitem__(self, number: int) -> EvalBatch:
         image_ids = self._batches[number]
         images = [self.dataset.load_image(i) for i in image_ids]
@@ -118,11 +122,16 @@ def build_eval_loader(
     config: CfgNode,
     dataset_scale: float,
     pyramid_scales: Sequence[float] | None = None,
+    share: Callable[[Sequence[int]], Sequence[int]] = list,
 ) -> BatchLoader[EvalBatch]:
-    """Return all images of a data set in batches of ``eval.batch_size``; see :class:`EvalImages`."""
+    """Return the images of a data set in batches of ``eval.batch_size``; see :class:`EvalImages`.
+
+    ``share`` picks the numbers of the batches that this process works on.
+    """
     dataset.preload()
     images = EvalImages(dataset, config, dataset_scale, pyramid_scales)
-    return BatchLoader(images, range(len(images)), config.runtime.num_workers, pin_memory=config.is_cuda, prefetch=1)
+    numbers = share(range(len(images)))
+    return BatchLoader(images, numbers, config.runtime.num_workers, pin_memory=config.is_cuda, prefetch=1)
 
 
 def class_image_views(dataset: DatasetOneShotDetection, config: CfgNode) -> Iterator[tuple[int, list[Tensor]]]:

@@ -75,6 +75,7 @@ def match_in_chunks(
         class_heads: the classes.
         memory_mb: for the matches and what is decoded from them.
     """
+    # The features of all levels stay: a pyramid is a fixed number of images, whatever the number of classes.
     features = [model.extract_features(level) for level in levels]
     anchors = sum(f.shape[-2] * f.shape[-1] for f in features) * len(levels[0])
     classes = max(1, int(memory_mb * 2**20 / (BYTES_PER_CANDIDATE * anchors * class_heads.views)))
@@ -85,11 +86,12 @@ def match_in_chunks(
 
 
 def detections_of_rows(
-    model: Os2d, batch: EvalBatch, matched: MatchedRows, class_heads: ClassHeads, config: CfgNode, with_corners: bool
+    model: Os2d, batch: EvalBatch, matched: MatchedRows, class_heads: ClassHeads, config: CfgNode, with_alignment: bool
 ) -> list[BoxList]:
     """Return the detections of every image of the batch for the classes of the rows, on the CPU.
 
-    Fields: ``scores``, ``labels`` (class ids) and, if wanted, ``transform_corners``; the frame is the loaded image.
+    Fields: ``scores``, ``labels`` (class ids) and, with the alignment, ``transform_corners`` and ``default_boxes``; the
+    frame is the loaded image.
     """
     class_ids = class_heads.row_class_ids(matched.rows)
     detections = []
@@ -97,7 +99,7 @@ def detections_of_rows(
         found = model.box_coder.decode_pyramid(
             [m.loc_scores[i] for m in matched.levels],
             [m.class_scores[i] for m in matched.levels],
-            [m.corners[i] for m in matched.levels] if with_corners else None,
+            [m.corners[i] for m in matched.levels] if with_alignment else None,
             batch.level_sizes,
             [m.fm_size for m in matched.levels],
             class_ids,
@@ -106,7 +108,7 @@ def detections_of_rows(
             batch.to_original,
             batch.loaded_size,
         )
-        fields = {name: values for name, values in found.fields.items() if name != "default_boxes"}
+        fields = {name: values for name, values in found.fields.items() if with_alignment or name != "default_boxes"}
         detections.append(BoxList(found.boxes_xyxy, found.size, fields).to("cpu"))
     return detections
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -18,9 +18,13 @@ from os2d.data.dataset import DatasetOneShotDetection, build_dataset
 from os2d.data.eval_loader import EvalBatch, build_eval_loader
 from os2d.engine.average_precision import VocResult, evaluate_detections
 from os2d.engine.detection import ClassHeads, detections_of_rows, join_classes, make_class_heads, match_in_chunks
+from os2d.engine.distributed import rank
+from os2d.engine.heatmaps import draw_heatmaps
 from os2d.engine.image_objective import ImageObjective
 from os2d.engine.metric_names import EVALUATION_TIME, at_iou, on_dataset
 from os2d.engine.objective import Os2dObjective
+from os2d.engine.pictures import Pictures
+from os2d.engine.sharding import gather_shares, my_share
 from os2d.errors import DataError
 from os2d.modeling.model import Os2d
 from os2d.run import Run
@@ -71,11 +75,18 @@ def build_evaluation_sets(config: CfgNode, train_dataset: DatasetOneShotDetectio
 
 
 def evaluate_model(
-    model: Os2d, sets: Sequence[EvaluationSet], config: CfgNode, run: Run, num_pictured: int = 0
+    model: Os2d,
+    sets: Sequence[EvaluationSet],
+    config: CfgNode,
+    run: Run,
+    num_pictured: int = 0,
+    iteration: int | None = None,
 ) -> OrderedDict[str, Evaluation]:
     """Return the evaluation of every data set by its name; the network is left in evaluation mode."""
     objective = Os2dObjective.from_config(config)
-    return OrderedDict((s.dataset.name, evaluate_dataset(model, objective, s, config, run, num_pictured)) for s in sets)
+    return OrderedDict(
+        (s.dataset.name, evaluate_dataset(model, objective, s, config, run, num_pictured, iteration)) for s in sets
+    )
 
 
 def evaluate_dataset(
@@ -85,8 +96,9 @@ def evaluate_dataset(
     config: CfgNode,
     run: Run,
     num_pictured: int = 0,
+    iteration: int | None = None,
 ) -> Evaluation:
-    """Return the evaluation of one data set.
+    """Return the evaluation of one data set; processes share the images, and each returns the whole.
 
     Between images it looks whether the run should stop; whoever calls it has saved what is to be resumed.
 
@@ -95,33 +107,66 @@ def evaluate_dataset(
         objective: its terms are averaged over the images; images without a box add zero.
         evaluated: the data set.
         config: the whole configuration tree.
-        run: asked whether to stop.
+        run: asked whether to stop, and given the pictures that ``visualization.eval`` asks for.
         num_pictured: for so many images the detections keep the corners of the aligned class images.
+        iteration: of the training, for the names of the pictures.
     """
     start = time.perf_counter()
     model.eval()
+    dataset = evaluated.dataset
     device = next(model.parameters()).device
-    class_heads = make_class_heads(model, evaluated.dataset, config, device)
-    pictured = images_with_boxes(evaluated.dataset, num_pictured)
-    image_ids: list[int] = []
-    detections: list[BoxList] = []
-    ground_truth: list[BoxList] = []
-    totals: OrderedDict[str, float] = OrderedDict()
-    for batch in build_eval_loader(evaluated.dataset, config, evaluated.dataset_scale):
+    scene = _Scene(
+        model=model,
+        dataset=dataset,
+        objective=objective,
+        class_heads=make_class_heads(model, dataset, config, device),
+        config=config,
+        pictures=Pictures(config, run, iteration),
+        pictured=frozenset(images_with_boxes(dataset, num_pictured)),
+    )
+    mine: list[_EvaluatedBatch] = []
+    for batch in build_eval_loader(dataset, config, evaluated.dataset_scale, share=my_share):
         if run.should_stop:
             run.interrupt()
-        found, terms = _evaluate_batch(model, objective, batch, class_heads, config, pictured)
-        image_ids += batch.image_ids
-        detections += found
-        ground_truth += batch.boxes
-        for name, value in terms:
-            totals[name] = totals.get(name, 0.0) + value / len(evaluated.dataset)
+        mine.append(_evaluate_batch(scene, batch))
+    batches = gather_shares(mine)
+    detections = [found for batch in batches for found in batch.detections]
+    ground_truth = [gt for batch in batches for gt in batch.ground_truth]
+    totals: OrderedDict[str, float] = OrderedDict()
+    for terms in (terms for batch in batches for terms in batch.terms):
+        for name, value in terms.items():
+            totals[name] = totals.get(name, 0.0) + value / len(dataset)
     per_class = evaluate_detections(detections, ground_truth, config.eval.mAP_iou_thresholds)
     metrics = OrderedDict([*totals.items(), *_voc_metrics(per_class)])
     seconds = time.perf_counter() - start
-    logger.info("Evaluated on %s, scale %s", evaluated.dataset.name, evaluated.dataset_scale)
-    logger.info(" ".join(f"{name} {value:.4f}," for name, value in {**metrics, EVALUATION_TIME: seconds}.items()))
+    if rank() == 0:
+        logger.info("Evaluated on %s, scale %s", dataset.name, evaluated.dataset_scale)
+        logger.info(" ".join(f"{name} {value:.4f}," for name, value in {**metrics, EVALUATION_TIME: seconds}.items()))
+    image_ids = [image_id for batch in batches for image_id in batch.image_ids]
     return Evaluation(metrics, seconds, image_ids, detections, ground_truth, per_class)
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """What stays the same over the images of a data set."""
+
+    model: Os2d
+    dataset: DatasetOneShotDetection
+    objective: Os2dObjective
+    class_heads: ClassHeads
+    config: CfgNode
+    pictures: Pictures
+    pictured: frozenset[int]
+
+
+@dataclass(frozen=True)
+class _EvaluatedBatch:
+    """What was found in a batch, per image; terms of the objective of those images that have a box."""
+
+    image_ids: list[int]
+    detections: list[BoxList]
+    ground_truth: list[BoxList]
+    terms: list[dict[str, float]]
 
 
 def images_with_boxes(dataset: DatasetOneShotDetection, count: int) -> list[int]:
@@ -130,27 +175,28 @@ def images_with_boxes(dataset: DatasetOneShotDetection, count: int) -> list[int]
 
 
 @torch.no_grad()
-def _evaluate_batch(
-    model: Os2d,
-    objective: Os2dObjective,
-    batch: EvalBatch,
-    class_heads: ClassHeads,
-    config: CfgNode,
-    pictured: Collection[int],
-) -> tuple[list[BoxList], list[tuple[str, float]]]:
-    """Return the detections per image, and the terms of the objective of every image that has a box."""
+def _evaluate_batch(scene: _Scene, batch: EvalBatch) -> _EvaluatedBatch:
+    model, config, class_heads = scene.model, scene.config, scene.class_heads
     device = next(model.parameters()).device
     levels = [level.to(device, non_blocking=True) for level in batch.levels]
-    with_corners = not set(batch.image_ids).isdisjoint(pictured)
-    objectives = [ImageObjective(i, gt, class_heads) for i, gt in enumerate(batch.boxes) if len(gt)]
+    with_alignment = any(
+        i in scene.pictured or scene.pictures.draws_detections(scene.dataset, i) for i in batch.image_ids
+    )
+    objectives = [
+        ImageObjective(i, gt, class_heads, scene.objective, model.box_coder, batch, device)
+        for i, gt in enumerate(batch.boxes)
+        if len(gt)
+    ]
     parts: list[list[BoxList]] = []
     for matched in match_in_chunks(model, levels, class_heads, config.runtime.head_memory_mb):
-        parts.append(detections_of_rows(model, batch, matched, class_heads, config, with_corners))
+        parts.append(detections_of_rows(model, batch, matched, class_heads, config, with_alignment))
         for image in objectives:
             image.take(matched)
     detections = [join_classes(of_image, config) for of_image in zip(*parts, strict=True)]
-    terms = [image.terms(objective, model.box_coder, batch).items() for image in objectives]
-    return detections, [item for of_image in terms for item in of_image]
+    for image_id, gt, found in zip(batch.image_ids, batch.boxes, detections, strict=True):
+        scene.pictures.evaluated_image(scene.dataset, image_id, gt, found)
+    draw_heatmaps(model, scene.dataset, batch, levels, class_heads, scene.pictures, "eval")
+    return _EvaluatedBatch(batch.image_ids, detections, batch.boxes, [image.terms() for image in objectives])
 
 
 def _voc_metrics(per_threshold: dict[float, VocResult]) -> list[tuple[str, float]]:

@@ -16,7 +16,7 @@ from torchvision.ops import nms
 from os2d.modeling.anchors import anchor_boxes, decode_boxes, encode_boxes
 from os2d.modeling.assignment import POSITIVE, boxes_in_use, classify, first_box_of_each_label, match_boxes
 from os2d.structures.affine import BoxTransform
-from os2d.structures.boxes import BoxList, box_iou, clip, has_area, nms_within_labels, paired_iou
+from os2d.structures.boxes import BoxList, box_iou, clip, has_area, nms_of_runs, paired_iou
 from os2d.structures.sizes import Size
 
 
@@ -26,17 +26,6 @@ class RemappedTargets(NamedTuple):
     targets: Tensor
     iou_anchors: Tensor
     iou_decoded: Tensor
-
-
-class _Level(NamedTuple):
-    """One level of an image pyramid: codes L x 4 x A, scores L x A, corners L x 8 x A, and where they belong."""
-
-    loc_scores: Tensor
-    class_scores: Tensor
-    corners: Tensor | None
-    image_size: Size
-    fm_size: Size
-    to_original: BoxTransform | None
 
 
 @dataclass(frozen=True)
@@ -189,32 +178,33 @@ class BoxCoder:
             nms_across_classes: suppress between classes too, afterwards; the result is ordered by score alone.
         """
         nothing: list[None] = [None] * len(loc_scores)
-        per_level = zip(
-            loc_scores, class_scores, corners or nothing, image_sizes, fm_sizes, to_original or nothing, strict=True
-        )
-        levels = [_Level(*values) for values in per_level]
-        candidates = BoxList.cat(
-            [self._candidates(level, class_ids, score_threshold, original_size) for level in levels]
-        )
-        boxes, scores = candidates.boxes_xyxy, candidates.field("scores")
-        detections = candidates[nms_within_labels(boxes, scores, candidates.field("labels"), nms_iou)]
-        if nms_across_classes:
-            detections = detections[nms(detections.boxes_xyxy, detections.field("scores"), nms_iou)]
-        return detections
+        transforms = [t or BoxTransform.identity() for t in to_original or nothing]
+        order = class_ids.argsort(stable=True).to(loc_scores[0].device)
+        per_level = list(zip(loc_scores, class_scores, image_sizes, fm_sizes, transforms, strict=True))
+        decoded = [
+            clip(decode_boxes(loc[order].movedim(1, -1), self.anchors(fm_size, loc.device)), image_size)
+            for loc, _, image_size, fm_size, _ in per_level
+        ]
+        scores_LA = torch.cat([scores for _, scores, *_ in per_level], dim=-1)[order]
+        wanted_LA = torch.cat([has_area(boxes) for boxes in decoded], dim=-1) & (scores_LA > score_threshold)
+        boxes_LA4 = torch.cat([t.apply(b) for b, t in zip(decoded, transforms, strict=True)], dim=1)
 
-    def _candidates(self, level: _Level, class_ids: Tensor, score_threshold: float, original_size: Size) -> BoxList:
-        """Return the boxes of a level above the threshold, in the original image."""
-        rows, cells = (level.class_scores > score_threshold).nonzero(as_tuple=True)
-        anchors = self.anchors(level.fm_size, level.loc_scores.device)[cells]
-        boxes = clip(decode_boxes(level.loc_scores[rows, :, cells], anchors), level.image_size)
-        visible = has_area(boxes)
-        rows, cells, anchors, boxes = rows[visible], cells[visible], anchors[visible], boxes[visible]
-        transform = level.to_original or BoxTransform.identity()
-        fields = {
-            "scores": level.class_scores[rows, cells],
-            "labels": class_ids.to(rows.device)[rows],
-            "default_boxes": transform.apply(anchors),
-        }
-        if level.corners is not None:
-            fields["transform_corners"] = transform.apply_corners(level.corners[rows, :, cells])
-        return BoxList(transform.apply(boxes), original_size, fields)
+        candidates = wanted_LA.flatten().nonzero().squeeze(1)
+        boxes, scores = boxes_LA4.flatten(0, 1)[candidates], scores_LA.flatten()[candidates]
+        labels_L = class_ids.to(order.device)[order]
+        kept = nms_of_runs(boxes, scores, _run_lengths(labels_L, wanted_LA.sum(dim=1)), nms_iou)
+        if nms_across_classes:
+            kept = kept[nms(boxes[kept], scores[kept], nms_iou)]
+        rows, cells = candidates[kept] // scores_LA.shape[1], candidates[kept] % scores_LA.shape[1]
+        anchors = [t.apply(self.anchors(fm_size, order.device)) for *_, fm_size, t in per_level]
+        fields = {"scores": scores[kept], "labels": labels_L[rows], "default_boxes": torch.cat(anchors)[cells]}
+        if corners is not None:
+            mapped = [t.apply_corners(c[order].movedim(1, -1)) for c, t in zip(corners, transforms, strict=True)]
+            fields["transform_corners"] = torch.cat(mapped, dim=1)[rows, cells]
+        return BoxList(boxes[kept], original_size, fields)
+
+
+def _run_lengths(labels_L: Tensor, counts_L: Tensor) -> list[int]:
+    """Return how many there are of every label, of the counts per row; equal labels are neighbours."""
+    label_L = labels_L.unique_consecutive(return_inverse=True)[1]
+    return torch.zeros_like(counts_L).scatter_add_(0, label_L, counts_L).tolist()

@@ -14,7 +14,7 @@ from torchvision.ops import box_area, box_iou, nms
 
 from os2d.structures.sizes import Size
 
-__all__ = ["BoxList", "box_area", "box_intersection", "box_iou", "clip", "has_area", "nms_within_labels", "paired_iou"]
+__all__ = ["BoxList", "box_area", "box_intersection", "box_iou", "clip", "has_area", "nms_of_runs", "paired_iou"]
 
 
 def box_intersection(boxes_N4: Tensor, others_M4: Tensor) -> Tensor:
@@ -45,16 +45,19 @@ def has_area(boxes: Tensor) -> Tensor:
     return (boxes[..., 2:] > boxes[..., :2]).all(dim=-1)
 
 
-def nms_within_labels(boxes_N4: Tensor, scores_N: Tensor, labels_N: Tensor, iou_threshold: float) -> Tensor:
-    """Return the indices of the boxes that non-maximum suppression keeps, by label and falling score.
+def nms_of_runs(boxes_N4: Tensor, scores_N: Tensor, lengths: Sequence[int], iou_threshold: float) -> Tensor:
+    """Return the indices of the boxes that non-maximum suppression keeps, run by run and by falling score.
 
-    ``torchvision.ops.batched_nms`` shifts the boxes of each label by a multiple of the image size, which costs float32
-    precision where class ids are large, and is quadratic in the boxes of all labels; this is quadratic per label.
+    A run is as many neighbouring boxes as ``lengths`` says, all of one class. ``torchvision.ops.batched_nms`` shifts
+    the boxes of each class by a multiple of the image size, which costs float32 precision, and is quadratic in the
+    boxes of all classes; this is quadratic per class.
     """
-    order = labels_N.argsort(stable=True)
-    counts = labels_N[order].unique_consecutive(return_counts=True)[1].tolist()
-    kept = [index[nms(boxes_N4[index], scores_N[index], iou_threshold)] for index in order.split(counts)]
-    return torch.cat(kept) if kept else order
+    kept, start = [torch.empty(0, dtype=torch.int64, device=boxes_N4.device)], 0
+    for length in lengths:
+        run = slice(start, start + length)
+        kept.append(nms(boxes_N4[run], scores_N[run], iou_threshold) + start)
+        start += length
+    return torch.cat(kept)
 
 
 @dataclass(frozen=True, eq=False)

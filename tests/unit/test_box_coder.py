@@ -2,14 +2,15 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torchvision.ops import nms
 
 from os2d.modeling.anchors import anchor_boxes, crops_around_anchors, decode_boxes, encode_boxes
 from os2d.modeling.box_coder import BoxCoder
 from os2d.structures.affine import BoxTransform
-from os2d.structures.boxes import BoxList, box_iou, nms_within_labels
+from os2d.structures.boxes import BoxList, box_iou, clip, has_area
 from os2d.structures.sizes import Size
 
 CODER = BoxCoder(anchor_side=56, stride=8)
@@ -163,11 +164,32 @@ def test_detections_are_mapped_to_the_original_image_after_clipping() -> None:
     assert detections.field("default_boxes").tolist() == [[-48.0, -48.0, 64.0, 64.0]]
 
 
-def test_suppression_within_labels_is_exact_for_huge_class_ids() -> None:
-    boxes = torch.tensor([[0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 10.0, 9.0], [0.0, 0.0, 10.0, 2.0]]).repeat(2, 1)
-    labels = torch.tensor([10**12] * 3 + [10**12 + 1] * 3)
-    scores = torch.tensor([0.5, 0.6, 0.7, 0.9, 0.8, 0.7])
-    assert nms_within_labels(boxes, scores, labels, 0.5).tolist() == [2, 1, 3, 5]
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**31), threshold=st.sampled_from([float("-inf"), 0.4]))
+def test_detections_are_those_of_plain_suppression_class_by_class(seed: int, threshold: float) -> None:
+    """For two levels, class ids far apart and a class with two rows."""
+    generator = torch.Generator().manual_seed(seed)
+    ids = torch.tensor([10**12 + 1, 7, 10**12, 7])
+    sizes = [(IMAGE, FM), (Size(48, 32), Size(6, 4))]
+    codes = [torch.randn(len(ids), 4, fm.w * fm.h, generator=generator) * 4 for _, fm in sizes]
+    scores = [torch.rand(len(ids), fm.w * fm.h, generator=generator) for _, fm in sizes]
+    to_original = [BoxTransform.between(image, IMAGE) for image, _ in sizes]
+    found = CODER.decode_pyramid(
+        codes, scores, None, [s for s, _ in sizes], [fm for _, fm in sizes], ids, threshold, 0.3, to_original, IMAGE
+    )
+    assert found.field("labels").tolist() == sorted(found.field("labels").tolist())
+    for class_id in ids.unique().tolist():
+        boxes, values = [], []
+        for row in (ids == class_id).nonzero().squeeze(1).tolist():
+            for (image, fm), loc, of_level, transform in zip(sizes, codes, scores, to_original, strict=True):
+                box = clip(decode_boxes(loc[row].T, CODER.anchors(fm)), image)
+                keep = has_area(box) & (of_level[row] > threshold)
+                boxes.append(transform.apply(box[keep]))
+                values.append(of_level[row][keep])
+        kept = nms(torch.cat(boxes), torch.cat(values), 0.3)
+        of_class = found[found.field("labels") == class_id]
+        torch.testing.assert_close(of_class.boxes_xyxy, torch.cat(boxes)[kept], rtol=0, atol=0)
+        torch.testing.assert_close(of_class.field("scores"), torch.cat(values)[kept], rtol=0, atol=0)
 
 
 @given(st.integers(20, 400), st.integers(20, 400), st.integers(2, 20), st.integers(2, 20))
