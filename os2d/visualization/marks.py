@@ -48,11 +48,12 @@ def draw_marks(axes: Axes, marks: Sequence[Mark], frame: Size, pixels_per_inch: 
     The first of them are drawn last, on top, and their captions get the best places.
     """
     for mark in reversed(marks):
-        if mark.anchor_xyxy is not None:
-            draw_box(axes, mark.anchor_xyxy, ANCHOR_COLOUR, width=1.0)
-        draw_box(axes, mark.box_xyxy, mark.colour, linestyle=":" if mark.dotted else "-")
         if mark.corners is not None:
             draw_alignment(axes, mark.corners)
+        if mark.anchor_xyxy is not None:
+            draw_box(axes, mark.anchor_xyxy, ANCHOR_COLOUR, width=1.0)
+    for mark in reversed(marks):
+        draw_box(axes, mark.box_xyxy, mark.colour, linestyle=":" if mark.dotted else "-")
     captions = Captions(axes, frame, pixels_per_inch, font_size)
     for mark in marks:
         captions.write(mark.box_xyxy, mark.caption, mark.colour, mark.text_colour)
