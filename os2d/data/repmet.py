@@ -13,8 +13,9 @@ from typing import Any
 from os2d.data.annotation import is_inside
 from os2d.data.catalog import EPISODES_FILE, ROIDB_FILE
 from os2d.data.generated_table import MadeBox, ensure_table, save_crop
-from os2d.data.repmet_pickle import ForbiddenNameError, read_pickle, values_of
+from os2d.download.sources import how_to_get
 from os2d.errors import DataError
+from os2d.safe_pickle import ForbiddenPickleError, read_pickle, values_of
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +28,7 @@ PREFIX = "/dccstor/leonidka1/data/imagenet/ILSVRC/"
 
 TEST_CLASSES = 214
 
-_NOT_AS_PUBLISHED = (KeyError, TypeError, ValueError, IndexError, ArithmeticError, ForbiddenNameError)
+_NOT_AS_PUBLISHED = (KeyError, TypeError, ValueError, IndexError, ArithmeticError, ForbiddenPickleError)
 """What comes of values that are not where the published files have them."""
 
 
@@ -151,7 +152,7 @@ def _state(path: Path) -> tuple[int, int] | None:
 def _read_repmet(roidb: Path, episodes_file: Path, states: object) -> RepmetFiles:
     episodes = read_episodes(episodes_file)
     logger.info("reading %s, which takes a while", roidb)
-    entries = read_pickle(roidb)
+    entries = read_published(roidb)
     wanted = {path for episode in episodes for path in episode.photos}
     photos: dict[str, Photo] = {}
     first_flipped = None
@@ -176,7 +177,7 @@ def read_episodes(path: Path) -> list[Episode]:
     Raises:
         DataError: the file is missing, refused, or does not hold what the published one does.
     """
-    found = read_pickle(path)
+    found = read_published(path)
     try:
         numbers = range(len(found))  # a list, or a mapping from numbers
         return [_episode(found[number]) for number in numbers]
@@ -233,3 +234,27 @@ def wnids_of_episodes(folder: Path) -> frozenset[str]:
             f"classes; write their WordNet ids into {folder / 'repmet_test_classes.txt'}, one a line"
         )
     return found
+
+
+def read_published(path: Path) -> Any:
+    """Return what a pickle of containers, numbers, texts and NumPy arrays holds; the latter as :class:`PickledArray`.
+
+    Raises:
+        DataError: the file is missing, damaged, or names anything else; nothing of it is run.
+    """
+    try:
+        return read_pickle(path)
+    except FileNotFoundError:
+        steps = how_to_get(str(path))
+        raise DataError(f"{path}: no such file; it is one of the two files of RepMet: {steps}") from None
+    except ForbiddenPickleError as e:
+        raise DataError(
+            f"{path}: refused: the pickle holds {e}, which the file of RepMet does not and which could run programs; "
+            "fetch the published file"
+        ) from e
+    except OSError as e:
+        raise DataError(f"{path}: cannot be read: {e.strerror}") from e
+    except MemoryError:
+        raise
+    except Exception as e:  # a damaged pickle raises anything, and nothing but the stand-ins above has run
+        raise DataError(f"{path}: is damaged or no pickle ({type(e).__name__}: {e}); fetch it again") from e

@@ -16,7 +16,7 @@ import torch
 
 from os2d.errors import CheckpointError
 from os2d.modeling.missing_weights import why_missing
-from os2d.modeling.pickled_numpy import NUMPY_GLOBALS, PickledArray, read_pickle
+from os2d.safe_pickle import NUMPY_GLOBALS, ForbiddenPickleError, PickledArray, PickledType, read_pickle
 
 SAFE_GLOBALS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
     Namespace,  # weakalign keeps its command line
@@ -24,6 +24,9 @@ SAFE_GLOBALS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
     *((stand_in, name) for name, stand_in in NUMPY_GLOBALS.items()),
 ]
 """What a weights file may hold besides tensors and plain Python values; nothing here runs code from the file."""
+
+NUMBER_KINDS = "biuf"
+"""Kinds of NumPy types that a tensor can hold."""
 
 ZIP_START = b"PK\x03\x04"
 LEGACY_START = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
@@ -51,7 +54,7 @@ def load_weights(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(why_missing(path))
-    content = _with_tensors(_read(path))
+    content = _read(path)
     if not isinstance(content, Mapping):
         raise CheckpointError(f"{path}: expected a dictionary of weights, got {type(content).__name__}")
     return dict(content)
@@ -90,13 +93,13 @@ def write_whole(path: str | Path, content: Mapping[str, Any]) -> None:
 def _read(path: Path) -> object:
     try:
         if file_format(path) == "pickle":
-            return read_pickle(path)
+            return _with_tensors(read_pickle(path))
         with torch.serialization.safe_globals(SAFE_GLOBALS), warnings.catch_warnings():
             # torch says that it ignores the encoding, but strings of Python 2 are bytes that it decodes by it; latin1
             # keeps every byte, also of the numbers among them.
             warnings.filterwarnings("ignore", message="pickle_load_args only works")
             warnings.filterwarnings("ignore", message=".*TorchScript archive")  # refused, and said so below
-            return torch.load(path, map_location="cpu", weights_only=True, encoding="latin1")
+            return _with_tensors(torch.load(path, map_location="cpu", weights_only=True, encoding="latin1"))
     except Exception as error:  # a damaged pickle can raise anything
         raise CheckpointError(f"{path}: not a readable weights file: {_why_unreadable(path, error)}") from error
 
@@ -111,9 +114,10 @@ def _why_unreadable(path: Path, error: Exception) -> str:
         if start.lstrip().lower().startswith(known):
             return f"it is {what}"
     refused = re.search(r"GLOBAL (\S+) w", str(error))
-    if refused:
+    if refused or isinstance(error, ForbiddenPickleError):
+        what = f"the name {refused[1]}" if refused else str(error)
         return (
-            f"it names {refused[1]}, which tensors and plain values do not need; nothing in it was run. "
+            f"it holds {what}, which tensors and plain values do not need; nothing in it was run. "
             "Take a file of weights alone, or one from a source you trust and save its weights anew"
         )
     archive = _archive(path)
@@ -143,7 +147,12 @@ def _archive(path: Path) -> str:
 def _with_tensors(value: Any) -> Any:
     """Return nested content with NumPy arrays as tensors; what shared memory still does."""
     if isinstance(value, PickledArray):
-        return torch.from_numpy(value.array())
-    if isinstance(value, Mapping) and any(isinstance(v, Mapping | PickledArray) for v in value.values()):
+        array = value.array()
+        if array.dtype.kind not in NUMBER_KINDS:
+            raise ForbiddenPickleError(f"an array of {array.dtype}")
+        return torch.from_numpy(array)
+    if isinstance(value, PickledType):
+        raise ForbiddenPickleError("a NumPy type by itself")
+    if isinstance(value, Mapping) and any(isinstance(v, Mapping | PickledArray | PickledType) for v in value.values()):
         return {key: _with_tensors(entry) for key, entry in value.items()}
     return value

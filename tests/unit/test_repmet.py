@@ -9,8 +9,8 @@ import pytest
 
 from os2d.data import ilsvrc, repmet
 from os2d.data.dataset import build_dataset
-from os2d.data.repmet_pickle import read_pickle, values_of
 from os2d.errors import DataError
+from os2d.safe_pickle import read_pickle, values_of
 from tests.unit.published_layouts import (
     EPISODES,
     PHOTOS,
@@ -160,14 +160,14 @@ def test_names_that_the_files_do_not_hold_are_refused(tmp_path: Path, name: str)
     module, function = name.split()
     (tmp_path / "a.pkl").write_bytes(b"\x80\x02c" + f"{module}\n{function}\n".encode() + b".")
     with pytest.raises(DataError, match=rf"refused: the pickle holds the name {module}\.{function}"):
-        read_pickle(tmp_path / "a.pkl")
+        repmet.read_published(tmp_path / "a.pkl")
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>", b"\x80\x02]q\x00(K\x01"])
 def test_a_damaged_pickle_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.pkl").write_bytes(content)
     with pytest.raises(DataError, match=r"a\.pkl: is damaged or no pickle"):
-        read_pickle(tmp_path / "a.pkl")
+        repmet.read_published(tmp_path / "a.pkl")
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_arrays_keep_their_values(tmp_path: Path, array: np.ndarray) -> None:
 def test_arrays_of_records_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.pkl").write_bytes(pickle.dumps(np.zeros(2, [("a", object), ("b", int)]), 2))
     with pytest.raises(DataError, match="refused: the pickle holds the NumPy type 'V16'"):
-        read_pickle(tmp_path / "a.pkl")
+        repmet.read_published(tmp_path / "a.pkl")
 
 
 def test_the_miniature_is_what_python_2_wrote(folder: Path) -> None:

@@ -120,7 +120,9 @@ def test_code_in_a_file_is_named_and_not_run(function: object, name: str, kind: 
         pickled(path, content, protocol=int(kind[-1]))
     else:
         path.write_bytes(zipped(content) if kind == "today" else legacy(content))
-    with pytest.raises(CheckpointError, match=rf"evil\.pth: not a readable weights file: it names {name},") as e:
+    with pytest.raises(
+        CheckpointError, match=rf"evil\.pth: not a readable weights file: it holds the name {name},"
+    ) as e:
         load_weights(path)
     assert "nothing in it was run" in str(e.value) and not trace.exists()
 
