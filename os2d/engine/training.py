@@ -249,7 +249,7 @@ class Training:
         if self.iteration == 0 and (self.config.output.save_iter or self.config.output.path):
             self._save_network()
         pictured = PICTURED_IMAGES if self.is_finished else 0
-        evaluations = evaluate_model(self.model, self.evaluation_sets, self.config, self.run, pictured)
+        evaluations = evaluate_model(self.model, self.evaluation_sets, self.config, self.run, pictured, self.iteration)
         metrics = metrics_by_name(evaluations)
         if self.best:
             self._keep_best(self.best, metrics[self.best.name])
