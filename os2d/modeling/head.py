@@ -19,6 +19,10 @@ from os2d.modeling.correlation import correlate, correlate_cells_last, normalise
 from os2d.modeling.folding import uses_batch_statistics
 from os2d.structures.sizes import Size
 
+POSITIONS_AT_ONCE_ON_CPU = 20_000
+"""Positions of all pairs of a chunk. Larger chunks outgrow the caches, and the system clears their memory anew each
+time; smaller ones read the spectra of the kernels too often."""
+
 
 @dataclass(frozen=True)
 class Heads:
@@ -87,6 +91,9 @@ class Os2dHead(nn.Module):
         match = self._match if uses_batch_statistics(self.aligner) else self._infer
         fm_size = Size.of_tensor(features_BDHW)
         step = self.classes_per_chunk(fm_size, len(features_BDHW), memory_mb)
+        if features_BDHW.device.type == "cpu":
+            positions = fm_size.w * fm_size.h * len(features_BDHW)
+            step = max(1, min(step, POSITIONS_AT_ONCE_ON_CPU // positions))
         chunks = [match(features_BDHW, heads[i : i + step]) for i in range(0, len(heads), step)]
         return chunks[0] if len(chunks) == 1 else _cat_classes(chunks)
 
