@@ -15,7 +15,7 @@ from os2d.config_check import check_pictures_are_kept
 from os2d.config_reading import read_config
 from os2d.console import ConsoleRun
 from os2d.engine.distributed import launch, process_group
-from os2d.errors import ConfigError, Os2dError
+from os2d.errors import Os2dError
 
 __all__ = ["main", "read_config"]
 
@@ -63,17 +63,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"error: {e}", file=sys.stderr)
         return e.exit_code
     return 0
-
-
-def _check_pictures_are_kept(config: CfgNode) -> None:
-    """Refuse to draw pictures that would be gone at the end."""
-    for branch, settings in config.visualization.items():
-        wanted = next((name for name, value in settings.items() if name.startswith("show_") and value), None)
-        if wanted and not config.output.path:
-            raise ConfigError(
-                f"visualization.{branch}.{wanted}: True draws pictures into the folder output.path, which is empty; "
-                "set output.path"
-            )
 
 
 def run_task(config: CfgNode, file: Path | None = None) -> None:
