@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from os2d.engine.evaluation import Evaluation, EvaluationSet, images_with_boxes,
 from os2d.engine.pictures import best_detections
 from os2d.run import Run
 from os2d.visualization.detection_grid import GridRow, detection_grid
+
+logger = logging.getLogger(__name__)
 
 PICTURED_IMAGES = 4
 
@@ -24,7 +27,9 @@ def report(evaluations: Mapping[str, Evaluation], sets: Sequence[EvaluationSet],
             _row(evaluated, evaluations[name], i, config) for i in images_with_boxes(evaluated.dataset, PICTURED_IMAGES)
         ]
         run.artifact(f"pictures/{name}.png", detection_grid(rows))
-        run.artifact(f"per_class/{name}.csv", per_class_table(evaluations[name].per_class))
+        table = per_class_table(evaluations[name].per_class)
+        run.artifact(f"per_class/{name}.csv", table)
+        logger.info("per class, %s:\n%s", name, table)
     if config.visualization.eval.path_to_save_detections:
         save_detections(evaluations, Path(config.visualization.eval.path_to_save_detections))
 
