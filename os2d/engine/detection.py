@@ -11,7 +11,6 @@ from itertools import islice
 
 import torch
 from torch import Tensor
-from torchvision.ops import nms
 from yacs.config import CfgNode
 
 from os2d.data.dataset import DatasetOneShotDetection
@@ -19,6 +18,7 @@ from os2d.data.eval_loader import EvalBatch, class_image_views
 from os2d.modeling.head import Heads, Matches
 from os2d.modeling.model import Os2d
 from os2d.structures.boxes import BoxList
+from os2d.structures.suppression import suppress
 
 CLASS_IMAGES_AT_ONCE = 64
 """Class images whose feature maps are in memory together."""
@@ -118,4 +118,4 @@ def join_classes(parts: Sequence[BoxList], config: CfgNode) -> BoxList:
     joined = BoxList.cat(parts)
     if not config.eval.nms_across_classes:
         return joined
-    return joined[nms(joined.boxes_xyxy, joined.field("scores"), config.eval.nms_iou_threshold)]
+    return joined[suppress(joined.boxes_xyxy, joined.field("scores"), config.eval.nms_iou_threshold)]

@@ -11,13 +11,13 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torchvision.ops import nms
 
 from os2d.modeling.anchors import anchor_boxes, decode_boxes, encode_boxes
 from os2d.modeling.assignment import POSITIVE, boxes_in_use, classify, first_box_of_each_label, match_boxes
 from os2d.structures.affine import BoxTransform
-from os2d.structures.boxes import BoxList, box_iou, clip, has_area, nms_of_runs, paired_iou
+from os2d.structures.boxes import BoxList, box_iou, clip, has_area, paired_iou
 from os2d.structures.sizes import Size
+from os2d.structures.suppression import suppress, suppress_runs
 
 
 class RemappedTargets(NamedTuple):
@@ -192,9 +192,9 @@ class BoxCoder:
         candidates = wanted_LA.flatten().nonzero().squeeze(1)
         boxes, scores = boxes_LA4.flatten(0, 1)[candidates], scores_LA.flatten()[candidates]
         labels_L = class_ids.to(order.device)[order]
-        kept = nms_of_runs(boxes, scores, _run_lengths(labels_L, wanted_LA.sum(dim=1)), nms_iou)
+        kept = suppress_runs(boxes, scores, _run_lengths(labels_L, wanted_LA.sum(dim=1)), nms_iou)
         if nms_across_classes:
-            kept = kept[nms(boxes[kept], scores[kept], nms_iou)]
+            kept = kept[suppress(boxes[kept], scores[kept], nms_iou)]
         rows, cells = candidates[kept] // scores_LA.shape[1], candidates[kept] % scores_LA.shape[1]
         anchors = [t.apply(self.anchors(fm_size, order.device)) for *_, fm_size, t in per_level]
         fields = {"scores": scores[kept], "labels": labels_L[rows], "default_boxes": torch.cat(anchors)[cells]}

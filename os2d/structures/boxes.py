@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
-from torchvision.ops import box_area, box_iou, nms
+from torchvision.ops import box_area, box_iou
 
 from os2d.structures.sizes import Size
 
-__all__ = ["BoxList", "box_area", "box_intersection", "box_iou", "clip", "has_area", "nms_of_runs", "paired_iou"]
+__all__ = ["BoxList", "box_area", "box_intersection", "box_iou", "clip", "has_area", "paired_iou"]
 
 
 def box_intersection(boxes_N4: Tensor, others_M4: Tensor) -> Tensor:
@@ -43,21 +43,6 @@ def clip(boxes: Tensor, size: Size) -> Tensor:
 def has_area(boxes: Tensor) -> Tensor:
     """Return which boxes (..., 4) have a positive width and height."""
     return (boxes[..., 2:] > boxes[..., :2]).all(dim=-1)
-
-
-def nms_of_runs(boxes_N4: Tensor, scores_N: Tensor, lengths: Sequence[int], iou_threshold: float) -> Tensor:
-    """Return the indices of the boxes that non-maximum suppression keeps, run by run and by falling score.
-
-    A run is as many neighbouring boxes as ``lengths`` says, all of one class. ``torchvision.ops.batched_nms`` shifts
-    the boxes of each class by a multiple of the image size, which costs float32 precision, and is quadratic in the
-    boxes of all classes; this is quadratic per class.
-    """
-    kept, start = [torch.empty(0, dtype=torch.int64, device=boxes_N4.device)], 0
-    for length in lengths:
-        run = slice(start, start + length)
-        kept.append(nms(boxes_N4[run], scores_N[run], iou_threshold) + start)
-        start += length
-    return torch.cat(kept)
 
 
 @dataclass(frozen=True, eq=False)
