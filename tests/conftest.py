@@ -1,8 +1,13 @@
 """Options shared by every test."""
 
+import os
 from pathlib import Path
 
 import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # One process per core is running already; more threads of torch would only wait for each other.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 DEFAULT_GOLDEN = Path(__file__).parent / "data" / "golden"
 
