@@ -42,7 +42,7 @@ def clip(boxes: Tensor, size: Size) -> Tensor:
 
 def has_area(boxes: Tensor) -> Tensor:
     """Return which boxes (..., 4) have a positive width and height."""
-    return (boxes[..., 2:] > boxes[..., :2]).all(dim=-1)
+    return (boxes[..., 2] > boxes[..., 0]) & (boxes[..., 3] > boxes[..., 1])
 
 
 @dataclass(frozen=True, eq=False)
