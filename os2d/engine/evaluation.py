@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -100,7 +101,8 @@ def evaluate_dataset(
 ) -> Evaluation:
     """Return the evaluation of one data set; processes share the images, and each returns the whole.
 
-    Between images it looks whether the run should stop; whoever calls it has saved what is to be resumed.
+    Between images it looks whether the run should stop; whoever calls it has saved what is to be resumed. The
+    detections are written to ``visualization.eval.path_to_save_detections``, if it is set.
 
     Args:
         model: the network, put into evaluation mode.
@@ -143,7 +145,10 @@ def evaluate_dataset(
         logger.info("Evaluated on %s, scale %s", dataset.name, evaluated.dataset_scale)
         logger.info(" ".join(f"{name} {value:.4f}," for name, value in {**metrics, EVALUATION_TIME: seconds}.items()))
     image_ids = [image_id for batch in batches for image_id in batch.image_ids]
-    return Evaluation(metrics, seconds, image_ids, detections, ground_truth, per_class)
+    evaluation = Evaluation(metrics, seconds, image_ids, detections, ground_truth, per_class)
+    if rank() == 0 and config.visualization.eval.path_to_save_detections:
+        save_detections(evaluation, dataset.name, Path(config.visualization.eval.path_to_save_detections))
+    return evaluation
 
 
 @dataclass(frozen=True)
@@ -227,19 +232,21 @@ def times_by_name(evaluations: Mapping[str, Evaluation]) -> dict[str, float]:
     return {on_dataset(EVALUATION_TIME, dataset): evaluation.seconds for dataset, evaluation in evaluations.items()}
 
 
-def save_detections(evaluations: Mapping[str, Evaluation], folder: Path) -> None:
-    """Write ``<data set>_detections.pth``: lists over images of tensors in the frame of the loaded image."""
+def save_detections(evaluation: Evaluation, name: str, folder: Path) -> None:
+    """Write ``<name>_detections.pth``: lists over images of tensors in the frame of the loaded image."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, evaluation in evaluations.items():
-        torch.save(
-            {
-                "image_ids": evaluation.image_ids,
-                "boxes_xyxy": [found.boxes_xyxy for found in evaluation.detections],
-                "labels": [found.field("labels") for found in evaluation.detections],
-                "scores": [found.field("scores") for found in evaluation.detections],
-                "gt_boxes_xyxy": [gt.boxes_xyxy for gt in evaluation.ground_truth],
-                "gt_labels": [gt.field("labels") for gt in evaluation.ground_truth],
-                "gt_difficults": [gt.field("difficult") for gt in evaluation.ground_truth],
-            },
-            folder / f"{name}_detections.pth",
-        )
+    path = folder / f"{name}_detections.pth"
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    torch.save(
+        {
+            "image_ids": evaluation.image_ids,
+            "boxes_xyxy": [found.boxes_xyxy for found in evaluation.detections],
+            "labels": [found.field("labels") for found in evaluation.detections],
+            "scores": [found.field("scores") for found in evaluation.detections],
+            "gt_boxes_xyxy": [gt.boxes_xyxy for gt in evaluation.ground_truth],
+            "gt_labels": [gt.field("labels") for gt in evaluation.ground_truth],
+            "gt_difficults": [gt.field("difficult") for gt in evaluation.ground_truth],
+        },
+        temporary,
+    )
+    temporary.replace(path)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from yacs.config import CfgNode
 
 from os2d.engine.average_precision import VocResult
-from os2d.engine.evaluation import Evaluation, EvaluationSet, images_with_boxes, save_detections
+from os2d.engine.evaluation import Evaluation, EvaluationSet, images_with_boxes
 from os2d.engine.pictures import best_detections
 from os2d.run import Run
 from os2d.visualization.detection_grid import GridRow, detection_grid
@@ -20,7 +19,7 @@ PICTURED_IMAGES = 4
 
 
 def report(evaluations: Mapping[str, Evaluation], sets: Sequence[EvaluationSet], config: CfgNode, run: Run) -> None:
-    """Keep the artifacts ``pictures/<data set>.png`` and ``per_class/<data set>.csv``, and the detections if wanted."""
+    """Keep the artifacts ``pictures/<data set>.png`` and ``per_class/<data set>.csv``."""
     for evaluated in sets:
         name = evaluated.dataset.name
         rows = [
@@ -30,8 +29,6 @@ def report(evaluations: Mapping[str, Evaluation], sets: Sequence[EvaluationSet],
         table = per_class_table(evaluations[name].per_class)
         run.artifact(f"per_class/{name}.csv", table)
         logger.info("per class, %s:\n%s", name, table)
-    if config.visualization.eval.path_to_save_detections:
-        save_detections(evaluations, Path(config.visualization.eval.path_to_save_detections))
 
 
 def _row(evaluated: EvaluationSet, evaluation: Evaluation, image_id: int, config: CfgNode) -> GridRow:
