@@ -1,0 +1,140 @@
+"""Evaluation of drawn images with a tiny network: shared between processes, and saved."""
+
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from yacs.config import CfgNode
+
+from os2d.config import default_config
+from os2d.console import ConsoleRun
+from os2d.data.shelf.parameters import ShelfParameters
+from os2d.data.shelf.store import draw_shelf
+from os2d.engine.evaluation import Evaluation, build_evaluation_sets, evaluate_model
+from os2d.modeling.model import build_os2d
+
+SHARED = """
+import pickle, sys
+from pathlib import Path
+import torch
+import torch.distributed as dist
+torch.set_num_threads(1)
+sys.path.insert(0, sys.argv[5])
+from test_evaluation import evaluate, evaluation_config, plain
+folder, result, rank = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+dist.init_process_group("gloo", init_method=f"file://{sys.argv[4]}", rank=rank, world_size=2)
+evaluation = evaluate(evaluation_config(folder, result.with_suffix(".saved")))
+result.write_bytes(pickle.dumps(plain(evaluation)))
+"""
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "small"
+    parameters = ShelfParameters(
+        train_classes=4,
+        unseen_classes=3,
+        distractors=2,
+        train_images=3,
+        val_images=2,
+        image_size=112,
+        class_image_size=48,
+        objects=(2, 3),
+        product_px=(24.0, 36.0),
+    )
+    draw_shelf(folder, parameters)
+    return folder
+
+
+def evaluation_config(folder: Path, saved: Path | None = None) -> CfgNode:
+    config = default_config()
+    values: dict[str, object] = {
+        "is_cuda": False,
+        "model.backbone_arch": "ResNet18",
+        "model.backbone_cut": "layer1",
+        "model.template_grid": 7,
+        "model.template_border": 1,
+        "model.class_image_size": 32,
+        "model.transform_net.kernel_sizes": [3, 3, 3],
+        "model.transform_net.channels": [8, 8],
+        "eval.dataset_names": [f"custom:{folder}#train"],
+        "eval.dataset_scales": [140.0],  # larger than the loaded images: the frame of the results is theirs
+        "eval.scales_of_image_pyramid": [0.8, 1.0],
+        "eval.mAP_iou_thresholds": [0.3, 0.5],
+        "runtime.num_workers": 0,
+        "visualization.eval.path_to_save_detections": "" if saved is None else str(saved),
+    }
+    config.merge_from_list([part for item in values.items() for part in item])
+    return config
+
+
+def evaluate(config: CfgNode) -> Evaluation:
+    torch.manual_seed(0)
+    with ConsoleRun(None, seed=0) as run:
+        (evaluation,) = evaluate_model(build_os2d(config), build_evaluation_sets(config), config, run).values()
+    return evaluation
+
+
+def plain(evaluation: Evaluation) -> dict[str, Any]:
+    return {
+        "metrics": dict(evaluation.metrics),
+        "image_ids": evaluation.image_ids,
+        "boxes": [found.boxes_xyxy.numpy() for found in evaluation.detections],
+        "scores": [found.field("scores").numpy() for found in evaluation.detections],
+    }
+
+
+def test_two_processes_evaluate_what_one_does(shelf: Path, tmp_path: Path) -> None:
+    results = [tmp_path / f"evaluation_{rank}" for rank in (0, 1)]
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", SHARED, shelf, result, str(rank), tmp_path / "meeting", Path(__file__).parent]
+        )
+        for rank, result in enumerate(results)
+    ]
+    assert [process.wait(120) for process in processes] == [0, 0]
+    alone = plain(evaluate(evaluation_config(shelf)))
+    assert alone["metrics"]["recall@0.30"] > 0
+    for result in results:
+        shared = pickle.loads(result.read_bytes())
+        assert shared["metrics"] == pytest.approx(alone["metrics"], rel=1e-5, nan_ok=True)
+        assert shared["image_ids"] == alone["image_ids"]
+        for name in ("boxes", "scores"):
+            for found, expected in zip(shared[name], alone[name], strict=True):
+                torch.testing.assert_close(torch.from_numpy(found), torch.from_numpy(expected))
+    assert [result.with_suffix(".saved").exists() for result in results] == [True, False]  # only the first one writes
+
+
+def test_saved_detections_are_those_of_the_evaluation_in_the_frame_of_the_loaded_images(
+    shelf: Path, tmp_path: Path
+) -> None:
+    config = evaluation_config(shelf, tmp_path / "saved")
+    evaluation = evaluate(config)
+    (file,) = (tmp_path / "saved").iterdir()
+    (evaluated,) = build_evaluation_sets(config)
+    dataset = evaluated.dataset
+    assert file.name == f"{dataset.name}_detections.pth"
+    saved = torch.load(file, weights_only=True)
+    assert list(saved) == [
+        *("image_ids", "boxes_xyxy", "labels", "scores"),
+        *("gt_boxes_xyxy", "gt_labels", "gt_difficults"),
+    ]
+    assert saved["image_ids"] == evaluation.image_ids
+    assert [saved[name][0].dtype for name in ("labels", "gt_labels", "gt_difficults")] == [
+        *(torch.int64, torch.int64, torch.bool)
+    ]
+    for k, image_id in enumerate(evaluation.image_ids):
+        size = dataset.size_of_image(image_id)
+        found, truth = evaluation.detections[k], dataset.boxes(image_id)
+        torch.testing.assert_close(saved["boxes_xyxy"][k], found.boxes_xyxy)
+        torch.testing.assert_close(saved["scores"][k], found.field("scores"))
+        torch.testing.assert_close(saved["labels"][k], found.field("labels"))
+        torch.testing.assert_close(saved["gt_boxes_xyxy"][k], truth.boxes_xyxy)
+        torch.testing.assert_close(saved["gt_labels"][k], truth.field("labels"))
+        torch.testing.assert_close(saved["gt_difficults"][k], truth.field("difficult"))
+        furthest = saved["boxes_xyxy"][k].max(dim=0).values[2:].tolist()
+        assert furthest == pytest.approx([size.w, size.h])  # boxes at the border reach it, at either scale
