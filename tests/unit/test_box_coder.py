@@ -73,6 +73,13 @@ def test_decode_undoes_encode(rows: list[tuple]) -> None:
     torch.testing.assert_close(decoded, boxes.expand_as(decoded), atol=1e-3, rtol=1e-4)
 
 
+@given(st.lists(st.tuples(*[st.floats(-20, 20)] * 2, *[st.floats(-10, 10)] * 2), min_size=1, max_size=8))
+def test_encode_undoes_decode(codes: list[tuple]) -> None:
+    codes_N4, anchors = torch.tensor(codes)[:, None], CODER.anchors(FM)
+    encoded = encode_boxes(decode_boxes(codes_N4, anchors), anchors)
+    torch.testing.assert_close(encoded, codes_N4.expand_as(encoded), atol=2e-3, rtol=1e-4)
+
+
 def test_decoded_sizes_are_bounded() -> None:
     anchor = torch.tensor([0.0, 0.0, 16.0, 16.0])
     box = decode_boxes(torch.tensor([0.0, 0.0, 1e6, 1e6]), anchor)
@@ -202,5 +209,8 @@ def test_crops_around_anchors_start_on_cells_and_stay_inside_images_that_hold_th
     assert not (left % 8).any()
     assert not (top % 8).any()
     assert (left >= 0).all()
+    assert (top >= 0).all()
+    assert (right - left == crop.w).all()
+    assert (bottom - top == crop.h).all()
     assert (right <= max(image.w, crop.w)).all()
     assert (bottom <= max(image.h, crop.h)).all()
