@@ -8,24 +8,13 @@ from yacs.config import CfgNode
 from os2d import tasks
 from os2d.config import default_config
 from os2d.console import ConsoleRun, RunInterruptedError
-from os2d.data.shelf.parameters import ShelfParameters
 from os2d.data.shelf.store import draw_shelf
 from os2d.engine.distributed import process_group
+from tests.small_shelf import SMALL_SHELF
 
 
 def draw(folder: Path) -> None:
-    parameters = ShelfParameters(
-        train_classes=4,
-        unseen_classes=3,
-        distractors=2,
-        train_images=5,
-        val_images=2,
-        image_size=112,
-        class_image_size=48,
-        objects=(2, 3),
-        product_px=(24.0, 36.0),
-    )
-    draw_shelf(folder, parameters)
+    draw_shelf(folder, SMALL_SHELF)
 
 
 def config_of(shelf: Path, **overrides: object) -> CfgNode:

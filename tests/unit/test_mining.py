@@ -13,11 +13,11 @@ from yacs.config import CfgNode
 from os2d.config import default_config
 from os2d.console import ConsoleRun
 from os2d.data.dataset import build_dataset
-from os2d.data.shelf.parameters import ShelfParameters
 from os2d.data.shelf.store import draw_shelf
 from os2d.engine.hard_patch import HardPatches
 from os2d.engine.mining import FIRST_WINDOW, _first_kept, mine_hard_patches
 from os2d.modeling.model import build_os2d
+from tests.small_shelf import SMALL_SHELF
 
 SHARED = """
 import pickle, sys
@@ -35,18 +35,7 @@ Path(sys.argv[2]).write_bytes(pickle.dumps({i: [p.as_plain() for p in patches] f
 @pytest.fixture(scope="module")
 def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data") / "small"
-    parameters = ShelfParameters(
-        train_classes=4,
-        unseen_classes=3,
-        distractors=2,
-        train_images=5,
-        val_images=2,
-        image_size=112,
-        class_image_size=48,
-        objects=(2, 3),
-        product_px=(24.0, 36.0),
-    )
-    draw_shelf(folder, parameters)
+    draw_shelf(folder, SMALL_SHELF)
     return folder
 
 
@@ -112,6 +101,13 @@ def test_a_resumed_pass_repeats_nothing_and_gives_the_same_patches(shelf: Path) 
 
     assert [len(so_far) for so_far in rest] == [3, 4, 5]
     assert_equal(plain(resumed), plain(whole))
+
+
+def test_mining_looks_for_the_first_view_of_class_images(shelf: Path) -> None:
+    turned = mining_config(shelf)
+    turned.eval.class_image_augmentation = "rotation90"
+    turned.freeze()
+    assert_equal(plain(mine(turned)), plain(mine(mining_config(shelf))))
 
 
 def test_two_processes_mine_what_one_does(shelf: Path, tmp_path: Path) -> None:

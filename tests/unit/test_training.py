@@ -12,12 +12,12 @@ from yacs.config import CfgNode
 from os2d import tasks
 from os2d.config import default_config
 from os2d.console import ConsoleRun, RunInterruptedError
-from os2d.data.shelf.parameters import ShelfParameters
 from os2d.data.shelf.store import draw_shelf
 from os2d.engine.best_model import BestModel
 from os2d.engine.skipped_steps import LARGEST_SKIPPED_ROW
 from os2d.engine.training import Training
 from os2d.errors import CheckpointError, TrainingDivergedError
+from tests.small_shelf import SMALL_SHELF
 
 STEPS, EVALUATE_EVERY = 20, 10
 
@@ -46,18 +46,7 @@ MakeConfig = Callable[..., CfgNode]
 @pytest.fixture(scope="session")
 def small_shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data") / "small"
-    parameters = ShelfParameters(
-        train_classes=4,
-        unseen_classes=3,
-        distractors=2,
-        train_images=5,
-        val_images=2,
-        image_size=112,
-        class_image_size=48,
-        objects=(2, 3),
-        product_px=(24.0, 36.0),
-    )
-    draw_shelf(folder, parameters)
+    draw_shelf(folder, SMALL_SHELF)
     return folder
 
 
