@@ -67,7 +67,7 @@ def mine_hard_patches(
     """
     model.eval()
     device = next(model.parameters()).device
-    heads = make_class_heads(model, dataset, config, device)
+    heads = make_class_heads(model, dataset, _first_views(config), device)
     objective = Os2dObjective.from_config(config)
     images = EvalImages(dataset, config, config.train.dataset_scale)
     pictures = Pictures(config, run, iteration)
@@ -82,8 +82,8 @@ def mine_hard_patches(
             number, batch = numbered
             generator = _generator(seed, _CLASSES, iteration, number)
             classes = _choose_classes(dataset, batch, heads.class_ids, config, generator)
-            rows = torch.tensor(classes) * heads.views
-            chosen = ClassHeads([heads.class_ids[k] for k in classes], 1, heads.heads[rows.to(device)])
+            rows = torch.tensor(classes, device=device)
+            chosen = ClassHeads([heads.class_ids[k] for k in classes], 1, heads.heads[rows])
             fresh = _mine_batch(model, objective, dataset, batch, chosen, config, pictures)
         for of_process in gather(fresh):
             done.update(of_process)
@@ -338,6 +338,14 @@ def _choose_classes(
     annotated = {position[c] for c in dataset.class_ids_of(batch.image_ids)}
     random = generator.permutation(len(class_ids))[:count].tolist()
     return sorted(annotated.union(random) or {0})
+
+
+def _first_views(config: CfgNode) -> CfgNode:
+    """Return the configuration without the views of class images that mining does not look for."""
+    config = config.clone()
+    config.defrost()
+    config.eval.class_image_augmentation = ""
+    return config
 
 
 @dataclass(frozen=True)
