@@ -57,7 +57,7 @@ def programs(request, tmp_path_factory) -> Iterator[tuple[Case, Original]]:
         ("evaluation", {"detections", "mAP@0.30", "recall@0.30", "cls_RLL_neg", "cls_RLL_pos", "loc_smoothL1"}),
         ("mining", {"hard patches"}),
         ("average-precision", {"mAP", "mAPw", "recall", "AP_joint_classes"}),
-        ("training-step", {f"step {n}: {name}" for n in (1, 2, 3) for name in ("loss", "grad_norm")}),
+        ("training-step", {"step 1: grad_norm", *(f"step {n}: loss" for n in (1, 2, 3))}),
     ],
 )
 def test_both_programs_find_the_same(programs: tuple[Case, Original], stage: str, compared: set[str]) -> None:
@@ -66,7 +66,8 @@ def test_both_programs_find_the_same(programs: tuple[Case, Original], stage: str
     values = {difference.what: difference.ours for difference in differences}
     assert compared <= values.keys()
     assert [what for what in compared if "step" not in what and not values[what] > 0] == [], "nothing to compare"
-    assert stage != "training-step" or any(values[f"step {n}: cls_RLL_pos"] > 0 for n in (1, 2, 3))
+    if stage == "training-step" and programs[0].settings.dataset == SETTINGS.dataset:
+        assert any(values[f"step {n}: cls_RLL_pos"] > 0 for n in (1, 2, 3))
 
 
 def test_a_failure_of_the_published_program_is_told_with_its_reason(tmp_path: Path) -> None:
