@@ -98,8 +98,8 @@ def _compare_training(case: Case, original: Original) -> list[Difference]:
         ours, theirs = step(), original.result("training-step")
         assert isinstance(ours, dict)
         if number:
-            # After an update the norm depends on rounding: our own two memory layouts agree in the losses to 3e-6 there,
-            # and in the norm of the gradient to a few per cent only.
+            # After an update the norm depends on rounding: our own two memory layouts agree in the losses to 3e-6, and
+            # in the norm of the gradient to a few per cent only.
             ours = {name: value for name, value in ours.items() if name != "grad_norm"}
         for difference in _compare_numbers("training-step", ours, theirs, LOSS_TOLERANCE):
             found.append(Difference(**{**vars(difference), "what": f"step {number + 1}: {difference.what}"}))
