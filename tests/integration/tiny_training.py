@@ -10,7 +10,7 @@ from os2d.config import default_config
 from os2d.console import ConsoleRun, RunInterruptedError
 from os2d.data.shelf.store import draw_shelf
 from os2d.engine.distributed import process_group
-from tests.small_shelf import SMALL_SHELF
+from tests.small_case import SMALL_NETWORK, SMALL_SHELF
 
 
 def draw(folder: Path) -> None:
@@ -19,15 +19,8 @@ def draw(folder: Path) -> None:
 
 def config_of(shelf: Path, **overrides: object) -> CfgNode:
     values: dict[str, object] = {
-        "is_cuda": False,
+        **SMALL_NETWORK,
         "random_seed": 3,
-        "model.backbone_arch": "ResNet18",
-        "model.backbone_cut": "layer1",
-        "model.template_grid": 7,
-        "model.template_border": 1,
-        "model.class_image_size": 32,
-        "model.transform_net.kernel_sizes": [3, 3, 3],
-        "model.transform_net.channels": [8, 8],
         "train.dataset_name": f"custom:{shelf}#train",
         "train.dataset_scale": 112.0,
         "train.batch_size": 3,

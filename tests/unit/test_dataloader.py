@@ -17,6 +17,7 @@ from os2d.engine.objective import Os2dObjective
 from os2d.engine.train import trainval_loop
 from os2d.errors import ConfigError
 from os2d.modeling.model import build_os2d
+from tests.small_case import SMALL_NETWORK
 
 NORMALIZATION = {"mean": [0.5, 0.4, 0.3], "std": [0.2, 0.2, 0.2]}
 
@@ -46,14 +47,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def config() -> CfgNode:
     config = default_config()
     values = {
-        "is_cuda": False,
-        "model.backbone_arch": "ResNet18",
-        "model.backbone_cut": "layer1",
-        "model.template_grid": 7,
-        "model.template_border": 1,
-        "model.class_image_size": 32,
-        "model.transform_net.kernel_sizes": [3, 3, 3],
-        "model.transform_net.channels": [8, 8],
+        **SMALL_NETWORK,
         "train.batch_size": 2,
         "train.class_batch_size": 3,
         "train.dataset_scale": 100.0,

@@ -16,6 +16,7 @@ from os2d.data.shelf.parameters import ShelfParameters
 from os2d.data.shelf.store import draw_shelf
 from os2d.engine.evaluation import Evaluation, build_evaluation_sets, evaluate_model
 from os2d.modeling.model import build_os2d
+from tests.small_case import SMALL_NETWORK
 
 SHARED = """
 import pickle, sys
@@ -53,14 +54,7 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def evaluation_config(folder: Path, saved: Path | None = None) -> CfgNode:
     config = default_config()
     values: dict[str, object] = {
-        "is_cuda": False,
-        "model.backbone_arch": "ResNet18",
-        "model.backbone_cut": "layer1",
-        "model.template_grid": 7,
-        "model.template_border": 1,
-        "model.class_image_size": 32,
-        "model.transform_net.kernel_sizes": [3, 3, 3],
-        "model.transform_net.channels": [8, 8],
+        **SMALL_NETWORK,
         "eval.dataset_names": [f"custom:{folder}#train"],
         "eval.dataset_scales": [140.0],  # larger than the loaded images: the frame of the results is theirs
         "eval.scales_of_image_pyramid": [0.8, 1.0],

@@ -17,7 +17,7 @@ from os2d.data.shelf.store import draw_shelf
 from os2d.engine.hard_patch import HardPatches
 from os2d.engine.mining import FIRST_WINDOW, _first_kept, mine_hard_patches
 from os2d.modeling.model import build_os2d
-from tests.small_shelf import SMALL_SHELF
+from tests.small_case import SMALL_NETWORK, SMALL_SHELF
 
 SHARED = """
 import pickle, sys
@@ -42,14 +42,7 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def mining_config(folder: Path) -> CfgNode:
     config = default_config()
     values: dict[str, object] = {
-        "is_cuda": False,
-        "model.backbone_arch": "ResNet18",
-        "model.backbone_cut": "layer1",
-        "model.template_grid": 7,
-        "model.template_border": 1,
-        "model.class_image_size": 32,
-        "model.transform_net.kernel_sizes": [3, 3, 3],
-        "model.transform_net.channels": [8, 8],
+        **SMALL_NETWORK,
         "train.dataset_name": f"custom:{folder}#train",
         "train.dataset_scale": 112.0,
         "train.augment.train_patch_width": 64,

@@ -17,7 +17,7 @@ from os2d.engine.best_model import BestModel
 from os2d.engine.skipped_steps import LARGEST_SKIPPED_ROW
 from os2d.engine.training import Training
 from os2d.errors import CheckpointError, TrainingDivergedError
-from tests.small_shelf import SMALL_SHELF
+from tests.small_case import SMALL_NETWORK, SMALL_SHELF
 
 STEPS, EVALUATE_EVERY = 20, 10
 
@@ -53,15 +53,8 @@ def small_shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def make_config(small_shelf: Path) -> MakeConfig:
     values: Overrides = {
-        "is_cuda": False,
+        **SMALL_NETWORK,
         "random_seed": 3,
-        "model.backbone_arch": "ResNet18",
-        "model.backbone_cut": "layer1",
-        "model.template_grid": 7,
-        "model.template_border": 1,
-        "model.class_image_size": 32,
-        "model.transform_net.kernel_sizes": [3, 3, 3],
-        "model.transform_net.channels": [8, 8],
         "train.dataset_name": f"custom:{small_shelf}#train",
         "train.dataset_scale": 112.0,
         "train.batch_size": 2,
