@@ -1,5 +1,6 @@
 # make quickstart   install into .venv and run the first experiment (CPU, a few minutes)
 # make test         install into .venv and run the default tests
+# make integration  install into .venv and run the tests against real SLURM and Ray clusters (Debian packages, root)
 # make check        format, lint, types and unit tests
 # make help         this list
 
@@ -7,7 +8,7 @@ PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3,$(she
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help install quickstart test check clean
+.PHONY: help install quickstart test integration check clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -30,6 +31,9 @@ quickstart: install
 
 test: install
 	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
+
+integration: install
+	$(BIN)/python -m pytest -m cluster tests/integration
 
 check: install
 	$(BIN)/ruff format --check .

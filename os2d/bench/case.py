@@ -31,6 +31,9 @@ from os2d.modeling.model import Os2d, build_os2d
 TRAINING_BATCHES = 3
 """Different batches that the training step takes in turn."""
 
+MINED_IMAGES = 1
+"""How many images of the data set are mined."""
+
 ALIGNMENT_SPREAD = 0.1
 """Standard deviation of the affine parameters over the image; the template spans -1 to 1."""
 
@@ -151,6 +154,25 @@ class Case:
             }
         return STAGE_CONFIG.get(stage, {})
 
+    def mined_dataset(self) -> DatasetOneShotDetection:
+        """Return the first image with all classes of the data set, most of which are not in it.
+
+        This is what mining works on: the published program looks for 200 random classes beside those of an image.
+        """
+        whole = self.dataset
+        return DatasetOneShotDetection(
+            gtboxframe=whole.gtboxframe,
+            gt_path=whole.class_images_folder,
+            image_path=whole.images_folder,
+            name=whole.name,
+            image_size=whole.image_size,
+            eval_scale=whole.eval_scale,
+            cache_images=True,
+            image_ids=whole.image_ids[:MINED_IMAGES],
+            image_file_names=whole.image_file_names[:MINED_IMAGES],
+            annotation=whole.annotation,
+        )
+
     def fresh_model(self) -> Os2d:
         """Return a copy of the network that may be trained."""
         return deepcopy(self.model)
@@ -190,7 +212,7 @@ class Case:
                 "nominal_size": self.dataset.image_size,
                 "scale": self.dataset_scale,
                 "evaluated": self.settings.evaluated_images,
-                "mined": 1,
+                "mined": MINED_IMAGES,
             },
             "batches": self.settings.batches,
         }
@@ -240,7 +262,7 @@ def _generated(settings: Settings, folder: Path) -> DatasetOneShotDetection:
         train_classes=settings.classes,
         unseen_classes=1,
         distractors=2,
-        train_images=4,
+        train_images=max(4, settings.classes // 2),  # so many that nearly every class is in one of them
         val_images=1,
         image_size=longer,
         class_image_size=min(longer, 240),

@@ -136,7 +136,7 @@ def _evaluation(case: Case) -> Prepared:
 
 
 def _mining(case: Case) -> Prepared:
-    dataset, config = case.dataset.subset(1), case.stage_config("mining")
+    dataset, config = case.mined_dataset(), case.stage_config("mining")
 
     def call() -> HardPatches:
         with ConsoleRun(None, seed=0) as run:

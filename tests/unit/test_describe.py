@@ -33,7 +33,20 @@ def test_an_experiment_that_cannot_be_run_is_refused(wrong):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"cpus": 0}, {"cpus": "2"}, {"gpus": -1}, {"gpus": 1.5}, {"hours": 0}, {"cpus": True}, {"memory_gb": None}],
+    [
+        {"cpus": 0},
+        {"cpus": "2"},
+        {"cpus": True},
+        {"gpus": -1},
+        {"gpus": 1.5},
+        {"memory_gb": None},
+        {"hours": 0},
+        {"nodes": 0},
+        {"nodes": 1.0},
+        {"processes": 0},
+        {"partition": ""},
+        {"constraint": 3},
+    ],
 )
 def test_resources_that_nothing_can_offer_are_refused(wrong):
     with pytest.raises(DescriptionError, match=next(iter(wrong))):
@@ -42,6 +55,15 @@ def test_resources_that_nothing_can_offer_are_refused(wrong):
 
 def test_resources_are_numbers_of_one_kind():
     assert Resources(cpus=1, gpus=2) == Resources(cpus=1.0, gpus=2.0)
+
+
+def test_a_trial_has_one_process_for_each_whole_card_unless_it_says_otherwise():
+    assert [Resources(gpus=gpus).processes_per_node for gpus in (0, 0.5, 1, 4)] == [1, 1, 1, 4]
+    assert Resources(processes=2).processes_per_node == 2
+    alone = [Resources(), Resources(gpus=0.5), Resources(gpus=1), Resources(gpus=2, processes=1)]
+    assert not any(resources.is_distributed for resources in alone)
+    together = [Resources(gpus=2), Resources(processes=2), Resources(nodes=2)]
+    assert all(resources.is_distributed for resources in together)
 
 
 def test_a_need_is_written_with_a_slash_or_with_two_names():

@@ -65,14 +65,20 @@ class Case:
         return _moved(torch.load(self.folder / "inputs.pt", map_location="cpu"), self.device)
 
     def dataset(self, count: int | None) -> Any:
-        """Return the first images of the data set of the case, as the program's own object."""
+        """Return the first images of the data set of the case with the classes in them."""
+        frame = pd.read_csv(self.folder / "dataset.csv")
+        if count is not None:
+            frame = frame[frame["imageid"].isin(self.description["dataset"]["image_ids"][:count])]
+        return self._dataset_of(frame, count)
+
+    def mined_dataset(self) -> Any:
+        """Return the first images of the data set of the case with all of its classes."""
+        return self._dataset_of(pd.read_csv(self.folder / "dataset.csv"), self.description["dataset"]["mined"])
+
+    def _dataset_of(self, frame: pd.DataFrame, count: int | None) -> Any:
         DatasetOneShotDetection = _program("data.dataset").DatasetOneShotDetection
 
         source = self.description["dataset"]
-        frame = pd.read_csv(self.folder / "dataset.csv")
-        ids, files = source["image_ids"][:count], source["image_files"][:count]
-        if count is not None:
-            frame = frame[frame["imageid"].isin(ids)]
         return DatasetOneShotDetection(
             frame,
             source["class_images"],
@@ -81,8 +87,8 @@ class Case:
             source["nominal_size"],
             source["scale"],
             cache_images=True,
-            image_ids=ids,
-            image_file_names=files,
+            image_ids=source["image_ids"][:count],
+            image_file_names=source["image_files"][:count],
         )
 
     def with_settings(self, stage: str) -> Any:
@@ -170,13 +176,13 @@ def evaluation(case: Case) -> Call:
 
 
 def mining(case: Case) -> Call:
-    """Mine the hard patches of the first image."""
+    """Mine the hard patches of the first image, looking for all classes."""
     build_train_dataloader_from_config = _program("data.dataloader").build_train_dataloader_from_config
     mine_hard_patches = _program("engine.train").mine_hard_patches
 
     cfg = case.with_settings("mining")
     net, coder, objective, normalization, _ = case.built
-    dataset = case.dataset(case.description["dataset"]["mined"])
+    dataset = case.mined_dataset()
     loader, _ = build_train_dataloader_from_config(cfg, coder, normalization, dataset_train=dataset)
     return lambda: [
         _plain_patch(p) for of_image in mine_hard_patches(loader, net, cfg, objective).values() for p in of_image
