@@ -54,5 +54,11 @@ class JournalError(OrchestrationError):
     exit_code = ExitCode.FOLDER
 
 
+class StoppedForGoodError(OrchestrationError):
+    """A trial that a person cancelled or a scheduler pruned, and that nobody asked for since."""
+
+    exit_code = ExitCode.INTERRUPTED
+
+
 class LaunchError(OrchestrationError):
     """A back end that does not start or does not answer."""

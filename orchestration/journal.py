@@ -6,9 +6,12 @@
 ``attempts/<n>/``      claim, provenance, stdout, stderr, outcome                      the n-th worker
 ``metrics.jsonl``      one line per logged step; the last value of a step wins         the worker
 ``events.jsonl``       what happened: resumed, asked to stop, ...                      the worker
+``system.jsonl``       load of the machine, a line every few seconds                   the worker
 ``heartbeat``          sign of life and progress                                       the worker
 ``checkpoints/``       the last unnamed ones and the named ones                        the worker
 ``artifacts/``         files worth keeping                                             the worker
+``cancel.json``        the wish of a person that it stops for good                     ``oneshot cancel``
+``prune.json``         the wish of a scheduler that it stops for good                  a sweep
 ``result.json``        the final metrics; its presence *is* "done"                     the worker, once, last
 =====================  ==============================================================  ==================
 """
@@ -25,7 +28,7 @@ from typing import Any, NamedTuple
 from orchestration.attempt import Attempt, Held, Outcome, attempt_folders, claim_next, last_attempt, now_ms
 from orchestration.claim import Owner
 from orchestration.describe import Resources
-from orchestration.durable import create_whole, read_lines, read_whole, to_json, write_whole
+from orchestration.durable import create_whole, named_failure, read_lines, read_whole, to_json, write_whole
 from orchestration.errors import JournalError
 from orchestration.plan import Trial
 from orchestration.signature import flatten, is_neutral, nest
@@ -51,6 +54,13 @@ _FINAL = {
     Outcome.CANCELLED: State.CANCELLED,
     Outcome.PRUNED: State.PRUNED,
 }
+
+
+_ENDED_JOBS = {
+    *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED"),
+    *("NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "REVOKED", "TIMEOUT"),
+}
+"""What SLURM calls a job that it will not run any more."""
 
 
 class Point(NamedTuple):
@@ -103,6 +113,7 @@ class Request:
         resources: what the trial may occupy.
         settings: neutral configuration key -> value.
         import_paths: where the task is imported from, behind what Python looks at anyway.
+        job: of the cluster's scheduler that will run it, whatever becomes of the launcher; empty without one.
     """
 
     launcher: Owner | None
@@ -110,6 +121,23 @@ class Request:
     resources: Resources
     settings: Mapping[str, Any]
     import_paths: Sequence[str]
+    job: str = ""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """That a trial ends without a result, and who wants it; it holds until somebody asks for the trial again."""
+
+    why: str
+    time_ms: int
+
+
+class Sample(NamedTuple):
+    """Load of the machine at a moment: name -> value."""
+
+    time_ms: int
+    attempt: int
+    values: Mapping[str, float]
 
 
 class TrialFolder:
@@ -137,6 +165,11 @@ class TrialFolder:
     def events_file(self) -> Path:
         """What happened, a line per event."""
         return self.path / "events.jsonl"
+
+    @property
+    def system_file(self) -> Path:
+        """How busy the machine was, a line every few seconds."""
+        return self.path / "system.jsonl"
 
     @property
     def _attempts(self) -> Path:
@@ -172,6 +205,11 @@ class TrialFolder:
             for record in records
             for name, value in record["metrics"].items()
         ], end
+
+    def samples_from(self, offset: int) -> tuple[list[Sample], int]:
+        """Return the load of the machine as written behind a byte offset, and the next offset."""
+        records, end = read_lines(self.system_file, offset)
+        return [Sample(record["time_ms"], record["attempt"], record["values"]) for record in records], end
 
     def events(self) -> list[Event]:
         """Return what happened, oldest first."""
@@ -218,6 +256,28 @@ class TrialFolder:
         fields = {**vars(request), "launcher": launcher, "resources": vars(request.resources)}
         write_whole(self.path / "request.json", to_json(fields, indent=1), durable=False)
 
+    def cancel(self, by: str) -> None:
+        """Wish that the trial ends for good: its worker saves and stops, and nobody starts another one."""
+        self._wish("cancel.json", by)
+
+    def prune(self, reason: str) -> None:
+        """Wish, as the scheduler of a sweep, that the trial ends for good."""
+        self._wish("prune.json", reason)
+
+    def cancel_wish(self) -> Wish | None:
+        """Return the wish of a person that the trial ends."""
+        return self._read_wish("cancel.json")
+
+    def prune_wish(self) -> Wish | None:
+        """Return the wish of a scheduler that the trial ends."""
+        return self._read_wish("prune.json")
+
+    def forget_wishes(self) -> None:
+        """Let the trial run again."""
+        for name in ("cancel.json", "prune.json"):
+            with named_failure(self.path / name):
+                (self.path / name).unlink(missing_ok=True)
+
     def is_done(self) -> bool:
         """Tell whether there is a result."""
         return (self.path / "result.json").exists()
@@ -229,8 +289,12 @@ class TrialFolder:
         last = self.last_attempt()
         if last is not None and last.is_live():
             return State.RUNNING
+        if self.cancel_wish() is not None:
+            return State.CANCELLED
+        if self.prune_wish() is not None:
+            return State.PRUNED
         request = self.request()
-        expected = request is not None and request.launcher is not None and bool(request.launcher.is_alive())
+        expected = request is not None and _is_looked_after(request)
         if expected and request is not None and request.attempts_before == (last.number if last else 0):
             return State.QUEUED
         if last is None:
@@ -254,6 +318,13 @@ class TrialFolder:
         """Replace the sign of life."""
         write_whole(self.path / "heartbeat", to_json(vars(heartbeat)), durable=False)
 
+    def _wish(self, name: str, why: str) -> None:
+        write_whole(self.path / name, to_json({"why": why, "time_ms": now_ms()}))
+
+    def _read_wish(self, name: str) -> Wish | None:
+        fields = read_whole(self.path / name)
+        return Wish(**fields) if fields else None
+
     def trial_to_run(self) -> Trial:
         """Return the trial with the neutral settings and resources of the last request."""
         request = self.request()
@@ -263,6 +334,22 @@ class TrialFolder:
         kept = {key: value for key, value in flatten(self.trial.config).items() if not neutral(key)}
         config = nest({**kept, **request.settings})
         return replace(self.trial, config=config, resources=request.resources)
+
+
+def _is_looked_after(request: Request) -> bool:
+    """Tell whether a launcher that lives, or a job that its scheduler still has, will start or continue the trial."""
+    if request.launcher is not None and request.launcher.is_alive():
+        return True
+    return bool(request.job) and _scheduler_has(request.job)
+
+
+def _scheduler_has(job: str) -> bool:
+    try:
+        from orchestration.launch.slurm_queue import snapshot  # runs commands: only where a trial names a job
+    except ModuleNotFoundError:
+        return False
+    known = snapshot().get(job)
+    return known is not None and known.state not in _ENDED_JOBS
 
 
 def _require(fields: Any | None, path: Path) -> Any:

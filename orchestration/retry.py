@@ -36,7 +36,7 @@ def judge(attempts: Sequence[Attempt]) -> Verdict:
     last = attempts[-1]
     outcome = last.outcome or Outcome.LOST
     if outcome not in BUDGETS:
-        return Verdict(None, f"it was {outcome}")
+        return Verdict(None, last.ending.message if last.ending and last.ending.message else f"it was {outcome}")
     if last.ending is not None and not last.ending.can_retry:
         return Verdict(None, last.ending.message)
     errors = [attempt.ending.error for attempt in attempts if attempt.ending and attempt.ending.error]

@@ -78,13 +78,31 @@ class Runs:
         return folder
 
     def ask(self, trial: Trial, import_paths: Sequence[str]) -> None:
-        """Tell the worker and every reader that this process wants the trial run."""
+        """Tell the worker and every reader that this process wants the trial run, whoever wanted it stopped before."""
         folder = self.folder(trial.signature)
         last = folder.last_attempt()
         neutral = is_neutral(trial.neutral_keys, "")
         settings = {key: value for key, value in flatten(trial.config).items() if neutral(key)}
-        attempts_before = last.number if last else 0
-        folder.ask(Request(Owner.this_process(), attempts_before, trial.resources, settings, tuple(import_paths)))
+        before = folder.request()
+        folder.forget_wishes()
+        folder.ask(
+            Request(
+                launcher=Owner.this_process(),
+                attempts_before=last.number if last else 0,
+                resources=trial.resources,
+                settings=settings,
+                import_paths=tuple(import_paths),
+                job=before.job if before else "",  # it may still be waiting in the queue
+            )
+        )
+
+    def note_job(self, signature: str, job: str) -> None:
+        """Tell every reader which job of the cluster's scheduler runs the trial."""
+        folder = self.folder(signature)
+        request = folder.request()
+        if request is None:
+            raise JournalError(f"{folder.path}: nobody asked for this trial, so no job can be noted for it")
+        folder.ask(replace(request, job=job))
 
     def withdraw(self, trial: Trial) -> None:
         """Tell every reader that this process no longer looks after the trial."""
@@ -116,10 +134,14 @@ class Runs:
             if state not in (State.DONE, State.RUNNING):
                 if needs is None:
                     needs = folder.trial.needs if folder.exists() else {}
-                if any(self._state(need, None, known) in _BLOCKING for need in needs.values()):
+                if any(self._blocks(need, known) for need in needs.values()):
                     state = State.BLOCKED
             known[signature] = state
         return known[signature]
+
+    def _blocks(self, need: str, known: dict[str, State]) -> bool:
+        state = self._state(need, None, known)
+        return state in _BLOCKING or (state is State.CANCELLED and self.folder(need).cancel_wish() is not None)
 
 
 def file_name(name: str, signature: str) -> str:

@@ -1,4 +1,4 @@
-"""Why a running trial should stop, and who may say so: a signal, its time limit, or the loss of its launcher."""
+"""Why a running trial should stop, and who may say so: a signal, a person, its time limit, the loss of its launcher."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from types import FrameType
 
-from orchestration.attempt import Attempt
+from orchestration.attempt import Attempt, now_ms
+from orchestration.durable import LineWriter
 from orchestration.errors import JournalError
 from orchestration.journal import Heartbeat, TrialFolder
 
@@ -18,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 BEAT_SECONDS = 2.0
 WATCH_SECONDS = 0.5
+SAMPLE_SECONDS = 10.0
 PARENT_VARIABLE = "ONESHOT_STOP_WITH_PARENT"
 """Set to the pid of the launcher: the worker stops when that process is no longer its parent."""
 
@@ -29,6 +32,8 @@ class StopReason(StrEnum):
     TIME_LIMIT = "time limit"
     LAUNCHER_GONE = "the launcher is gone"
     OVERTAKEN = "another worker took over"
+    CANCELLED = "cancelled"
+    PRUNED = "pruned"
 
 
 class StopRequest:
@@ -45,19 +50,35 @@ class StopRequest:
             self.reason = reason
 
     def listen(self) -> None:
-        """Let SIGTERM, SIGINT and SIGUSR2 ask the trial to stop."""
+        """Let the signals of launchers and schedulers ask the trial to stop; SIGCONT, which comes along, does not."""
 
         def on_signal(number: int, frame: FrameType | None) -> None:
             self.set(StopReason.SIGNAL, signal.Signals(number).name)
 
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
             signal.signal(number, on_signal)
+        signal.signal(signal.SIGCONT, signal.SIG_IGN)
 
 
 class Pulse(threading.Thread):
-    """Writes the sign of life of an attempt, and watches over everything that should stop it."""
+    """Writes the sign of life of an attempt, and watches over everything that should stop it.
 
-    def __init__(self, folder: TrialFolder, attempt: Attempt, stop: StopRequest, hours: float | None) -> None:
+    Args:
+        folder: of the trial.
+        attempt: which beats.
+        stop: set when the trial should end.
+        hours: how long the attempt may take.
+        sample: measures the load of the machine, which is written down every few seconds.
+    """
+
+    def __init__(
+        self,
+        folder: TrialFolder,
+        attempt: Attempt,
+        stop: StopRequest,
+        hours: float | None,
+        sample: Callable[[], Mapping[str, float]] | None = None,
+    ) -> None:
         super().__init__(name="pulse", daemon=True)
         self.step = 0
         self.total = 0
@@ -69,15 +90,21 @@ class Pulse(threading.Thread):
         self._parent = int(os.environ.pop(PARENT_VARIABLE, "0"))
         self._time = 0.0
         self._complained = False
+        self._sample = sample
+        self._samples = LineWriter(folder.system_file)
         self._ended = threading.Event()
 
     def run(self) -> None:
         """Beat and watch until :meth:`end`."""
         next_beat = 0.0
+        next_sample = time.monotonic() + SAMPLE_SECONDS
         while True:
             if time.monotonic() >= next_beat:
                 next_beat = time.monotonic() + BEAT_SECONDS
                 self.beat()
+            if self._sample is not None and time.monotonic() >= next_sample:
+                next_sample = time.monotonic() + SAMPLE_SECONDS
+                self._write_sample(self._sample)
             self._watch()
             if self._ended.wait(WATCH_SECONDS):
                 return
@@ -90,15 +117,23 @@ class Pulse(threading.Thread):
         try:
             self._folder.beat(beat)
         except JournalError as error:
-            if not self._complained:
-                logger.warning("heartbeat: %s", error)
-            self._complained = True
+            self._complain(error)
 
     def end(self) -> None:
         """Stop the thread, with a last sign of life."""
         self._ended.set()
         self.join()
         self.beat()
+        self._samples.close()
+
+    def _write_sample(self, sample: Callable[[], Mapping[str, float]]) -> None:
+        """Write the load down; where it cannot be measured or written, say so once and go on without."""
+        try:
+            values = dict(sample())
+            self._samples.append({"time_ms": now_ms(), "attempt": self._attempt.number, "values": values})
+        except Exception as error:  # whatever a driver or a container does not let it read must not end the trial
+            logger.warning("system metrics: %s: %s; none are written any more", type(error).__name__, error)
+            self._sample = None
 
     def _watch(self) -> None:
         if self._parent and os.getppid() != self._parent:
@@ -107,3 +142,15 @@ class Pulse(threading.Thread):
             self._stop_request.set(StopReason.TIME_LIMIT)
         if self._successor.exists():
             self._stop_request.set(StopReason.OVERTAKEN)
+        try:
+            if (wish := self._folder.cancel_wish()) is not None:
+                self._stop_request.set(StopReason.CANCELLED, wish.why)
+            if (wish := self._folder.prune_wish()) is not None:
+                self._stop_request.set(StopReason.PRUNED, wish.why)
+        except JournalError as error:  # a file system that hangs for a moment; the next look tells
+            self._complain(error)
+
+    def _complain(self, error: JournalError) -> None:
+        if not self._complained:
+            logger.warning("pulse: %s", error)
+        self._complained = True

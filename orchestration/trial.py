@@ -11,11 +11,12 @@ import logging
 import os
 import sys
 import traceback
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 
 from orchestration.attempt import Attempt, Ending, Held, Outcome, now_ms
-from orchestration.errors import ExitCode, JournalError, LaunchError, OrchestrationError
+from orchestration.errors import ExitCode, JournalError, LaunchError, OrchestrationError, StoppedForGoodError
 from orchestration.journal import TrialFolder
 from orchestration.plan import Trial
 from orchestration.provenance import write_provenance
@@ -30,6 +31,7 @@ def work(folder: TrialFolder) -> int:
     if folder.is_done():
         print(f"{trial.name}: already done")
         return ExitCode.DONE
+    _require_no_wish(folder, trial)
     _require_inputs(folder, trial)
     stop = StopRequest()
     stop.listen()
@@ -65,7 +67,7 @@ def main() -> int:
 
 
 def _attempt(folder: TrialFolder, trial: Trial, attempt: Attempt, stop: StopRequest) -> Ending:
-    pulse = Pulse(folder, attempt, stop, trial.resources.hours)
+    pulse = Pulse(folder, attempt, stop, trial.resources.hours, _load_of_the_machine)
     pulse.start()
     try:
         run = TrialRun(folder, trial, attempt, pulse, stop)
@@ -75,6 +77,12 @@ def _attempt(folder: TrialFolder, trial: Trial, attempt: Attempt, stop: StopRequ
             run.close()
     finally:
         pulse.end()
+
+
+def _load_of_the_machine() -> Mapping[str, float]:
+    from orchestration.system_metrics import sample  # psutil: only trials that take longer than a moment need it
+
+    return sample()
 
 
 def _run_task(folder: TrialFolder, trial: Trial, attempt: Attempt, run: TrialRun, stop: StopRequest) -> Ending:
@@ -91,12 +99,22 @@ def _run_task(folder: TrialFolder, trial: Trial, attempt: Attempt, run: TrialRun
         folder.finish(final, attempt.number)
         return Ending(Outcome.OK, now_ms(), exit_code=ExitCode.DONE)
     except InterruptedTrial:
-        reason = stop.reason or "the task stopped by itself"
-        run.event("stopped", reason=str(reason), detail=stop.detail, step=run.step)
-        outcome = Outcome.TIMEOUT if stop.reason is StopReason.TIME_LIMIT else Outcome.PREEMPTED
-        return Ending(outcome, now_ms(), f"stopped: {reason} {stop.detail}".strip(), exit_code=ExitCode.RESUME_ME)
+        return _interruption(folder, run, stop)
     except BaseException as error:
         return _failure(error)
+
+
+def _interruption(folder: TrialFolder, run: TrialRun, stop: StopRequest) -> Ending:
+    """Return the ending of a task that was asked to stop; a wish counts even when a signal arrived before it."""
+    for wish, outcome in ((folder.cancel_wish(), Outcome.CANCELLED), (folder.prune_wish(), Outcome.PRUNED)):
+        if wish is not None:
+            run.event("stopped", reason=outcome.value, detail=wish.why, step=run.step)
+            message = f"{outcome} at step {run.step}: {wish.why}"
+            return Ending(outcome, now_ms(), message, exit_code=ExitCode.INTERRUPTED)
+    reason = stop.reason or "the task stopped by itself"
+    run.event("stopped", reason=str(reason), detail=stop.detail, step=run.step)
+    outcome = Outcome.TIMEOUT if stop.reason is StopReason.TIME_LIMIT else Outcome.PREEMPTED
+    return Ending(outcome, now_ms(), f"stopped: {reason} {stop.detail}".strip(), exit_code=ExitCode.RESUME_ME)
 
 
 def _failure(error: BaseException) -> Ending:
@@ -118,6 +136,14 @@ def _failure(error: BaseException) -> Ending:
         sha256(text.encode()).hexdigest()[:16],
         ExitCode.FAILED,
     )
+
+
+def _require_no_wish(folder: TrialFolder, trial: Trial) -> None:
+    for wish, how in ((folder.cancel_wish(), "cancelled by"), (folder.prune_wish(), "pruned:")):
+        if wish is not None:
+            raise StoppedForGoodError(
+                f"{trial.name}: {how} {wish.why}; `oneshot run` or `oneshot retry` lets it run again"
+            )
 
 
 def _require_inputs(folder: TrialFolder, trial: Trial) -> None:

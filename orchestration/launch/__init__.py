@@ -43,7 +43,12 @@ class Halt:
 
 
 class Launcher(Protocol):
-    """A place where workers run."""
+    """A place where workers run.
+
+    ``outlives_driver`` tells that trials go on without the process that launched them, as the jobs of a cluster do.
+    """
+
+    outlives_driver: bool
 
     def check(self, trials: Sequence[Trial]) -> None:
         """Raise :class:`~orchestration.errors.ResourcesError` when a trial asks for what will never be there."""
@@ -53,5 +58,6 @@ class Launcher(Protocol):
 
         Returns signature -> reason of those given up.
 
-        The folders exist. Trials that a live worker elsewhere holds are waited for.
+        The folders exist. Trials that a live worker elsewhere holds are waited for. One that somebody wishes to end,
+        ``folder.cancel_wish()``, is not started.
         """

@@ -80,8 +80,9 @@ def launch(
             with _stop_signals(halt, console), Progress(runs, trials, console, on_tick):
                 reasons = launcher.run(trials, runs, halt)
         finally:
-            for trial in unfinished(plan, runs):
-                runs.withdraw(trial)
+            if not launcher.outlives_driver:
+                for trial in unfinished(plan, runs):
+                    runs.withdraw(trial)
     if on_tick is not None:
         on_tick()
     summary = Summary(runs.states(plan.trials), plan.requested, reasons, halt.asked)

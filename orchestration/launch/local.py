@@ -31,6 +31,8 @@ class LocalLauncher:
         slots: how many trials at a time; None: as many as fit.
     """
 
+    outlives_driver = False
+
     def __init__(self, cpus: float | None = None, gpus: int | None = None, slots: int | None = None) -> None:
         if slots is not None and slots < 1:
             raise ResourcesError(f"--slots {slots}: expected at least 1")

@@ -58,6 +58,8 @@ class RayLauncher:
         address: of a cluster that runs already; it decides what there is.
     """
 
+    outlives_driver = False
+
     def __init__(
         self,
         cpus: float | None = None,

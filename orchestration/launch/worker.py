@@ -119,6 +119,12 @@ class Worker:
         return Step(Next.GIVE_UP, reason=complaint.removeprefix("error: ") or f"the worker exited with {code}")
 
     def _ending(self, attempt: Attempt, code: int) -> Ending:
+        for wish, outcome in (
+            (self.folder.cancel_wish(), Outcome.CANCELLED),
+            (self.folder.prune_wish(), Outcome.PRUNED),
+        ):
+            if wish is not None:
+                return Ending(outcome, now_ms(), f"{outcome} without saving: {wish.why}", "", code)
         if code >= 0:
             message = f"the worker exited with {code} without a word; see {attempt.stderr}"
             return Ending(Outcome.FAILED, now_ms(), message, f"exit {code}", code)

@@ -308,3 +308,43 @@ def test_a_changed_file_is_named(folder):
     (folder.path / "result.json").write_text("{")
     with pytest.raises(JournalError, match=r"result\.json: not valid JSON"):
         folder.result()
+
+
+def test_a_wish_to_cancel_holds_until_somebody_asks_again(runs, planned, folder):
+    runs.ask(planned.trials[0], [])
+    assert folder.state() is State.QUEUED
+    folder.cancel("somebody")
+    assert (folder.state(), folder.cancel_wish().why) == (State.CANCELLED, "somebody")
+    runs.ask(planned.trials[0], [])
+    assert (folder.state(), folder.cancel_wish()) == (State.QUEUED, None)
+
+
+def test_a_wish_to_prune_holds_until_somebody_asks_again(runs, planned, folder):
+    folder.prune("worse than the others")
+    assert (folder.state(), folder.prune_wish().why) == (State.PRUNED, "worse than the others")
+    runs.ask(planned.trials[0], [])
+    assert folder.prune_wish() is None
+
+
+def test_a_running_trial_is_running_whatever_somebody_wishes(folder):
+    folder.claim()
+    folder.cancel("somebody")
+    assert folder.state() is State.RUNNING
+
+
+def test_what_needs_a_cancelled_trial_is_blocked(runs, planned):
+    for trial in planned.trials:
+        runs.create(trial)
+    reading = planned.trials_of("reading")[0]
+    assert runs.states([reading])[reading.signature] is State.PLANNED
+    runs.folder(reading.needs["m"]).cancel("somebody")
+    assert runs.states([reading])[reading.signature] is State.BLOCKED
+
+
+def test_the_job_of_a_trial_outlives_the_request_of_another_launch(runs, planned, folder):
+    with pytest.raises(JournalError, match="nobody asked for this trial"):
+        runs.note_job(folder.signature, "slurm:7_1")
+    runs.ask(planned.trials[0], [])
+    runs.note_job(folder.signature, "slurm:7_1")
+    runs.ask(planned.trials[0], [])
+    assert folder.request().job == "slurm:7_1"

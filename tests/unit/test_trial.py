@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from orchestration import stop
 from orchestration.attempt import Outcome
 from orchestration.checkpoints import Checkpoints
 from orchestration.describe import Experiment, Need, Resources
@@ -273,3 +274,63 @@ def test_a_trial_planned_with_other_code_is_refused(runs, monkeypatch):
     code, told = work(folder)
     assert code == 2
     assert "other keys than when the trial was planned: gone" in told
+
+
+def test_a_cancelled_trial_saves_stops_and_is_not_started_again_until_asked_for(runs, uninterrupted):
+    folder = make(runs, LONG)
+    worker = start(folder)
+    wait_for_step(folder, 5)
+    folder.cancel("somebody")
+    assert worker.wait(timeout=60) == 130
+    (attempt,) = folder.attempts()
+    step = folder.metrics()[-1].step
+    assert (attempt.outcome, attempt.ending.message) == (Outcome.CANCELLED, f"cancelled at step {step}: somebody")
+    assert folder.state() is State.CANCELLED
+    code, told = work(folder)
+    assert (code, len(folder.attempts())) == (130, 1)
+    assert "default-seed0: cancelled by somebody; `oneshot run` or `oneshot retry` lets it run again" in told
+    runs.ask(folder.trial, [str(ROOT)])
+    assert work(folder)[0] == 0
+    assert next(event for event in folder.events() if event.kind == "resumed").details["step"] == step
+    assert values(folder) == values(uninterrupted(LONG))
+
+
+def test_a_wish_counts_although_a_signal_was_faster(runs):
+    folder = make(runs, LONG)
+    worker = start(folder)
+    wait_for_step(folder, 5)
+    worker.send_signal(signal.SIGSTOP)
+    folder.prune("worse than the others")
+    worker.send_signal(signal.SIGTERM)
+    worker.send_signal(signal.SIGCONT)
+    assert worker.wait(timeout=60) == 130
+    last = folder.last_attempt()
+    assert last.outcome is Outcome.PRUNED
+    assert last.ending.message == f"pruned at step {folder.metrics()[-1].step}: worse than the others"
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2])
+def test_the_signals_of_a_cluster_are_understood(runs, number):
+    folder = make(runs, LONG)
+    worker = start(folder)
+    wait_for_step(folder, 2)
+    worker.send_signal(signal.SIGCONT)
+    worker.send_signal(number)
+    assert worker.wait(timeout=60) == 75
+    assert folder.last_attempt().ending.message == f"stopped: signal {signal.Signals(number).name}"
+
+
+def test_the_load_of_the_machine_is_sampled_until_it_cannot_be(runs, monkeypatch, caplog):
+    monkeypatch.setattr(stop, "SAMPLE_SECONDS", 0.01)
+    monkeypatch.setattr(stop, "WATCH_SECONDS", 0.01)
+    folder = make(runs)
+    answers = iter([{"system/a": 1.0}, {"system/a": 2.0}])
+    pulse = stop.Pulse(folder, folder.claim(), stop.StopRequest(), None, lambda: next(answers))
+    pulse.start()
+    deadline = time.monotonic() + 20
+    while "none are written any more" not in caplog.text and time.monotonic() < deadline:
+        time.sleep(0.01)
+    pulse.end()
+    samples, _ = folder.samples_from(0)
+    assert [(sample.attempt, sample.values) for sample in samples] == [(1, {"system/a": 1.0}), (1, {"system/a": 2.0})]
+    assert caplog.text.count("system metrics: StopIteration") == 1
