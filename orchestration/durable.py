@@ -11,7 +11,7 @@ import json
 import logging
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -22,14 +22,17 @@ from orchestration.errors import JournalError
 logger = logging.getLogger(__name__)
 
 _FLOAT_TAG = "$float"
+_ENCODER = json.JSONEncoder(allow_nan=False, ensure_ascii=False)
+_CHUNK_BYTES = 1 << 16
 
 
 def to_json(value: Any, indent: int | None = None) -> str:
     """Return strict JSON; floats that are not finite become tagged objects."""
+    encoder = _ENCODER if indent is None else json.JSONEncoder(indent=indent, allow_nan=False, ensure_ascii=False)
     try:
-        return json.dumps(value, indent=indent, allow_nan=False, ensure_ascii=False)
+        return encoder.encode(value)
     except ValueError:  # NaN or an infinity is somewhere inside: rare enough to look for it only now
-        return json.dumps(_tag_floats(value), indent=indent, allow_nan=False, ensure_ascii=False)
+        return encoder.encode(_tag_floats(value))
 
 
 def from_json(text: str) -> Any:
@@ -93,13 +96,13 @@ class LineWriter:
         line = (to_json(record) + "\n").encode()
         with named_failure(self._path):
             descriptor = self._open()
-            end = os.fstat(descriptor).st_size
+            written = 0
             try:
-                written = 0
                 while written < len(line):
                     written += os.write(descriptor, line[written:])
             except OSError:
-                os.ftruncate(descriptor, end)
+                if written:
+                    os.ftruncate(descriptor, os.fstat(descriptor).st_size - written)
                 raise
 
     def sync(self) -> None:
@@ -137,28 +140,68 @@ def read_lines(path: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
     complete = content.rfind(b"\n") + 1
     if complete < len(content):
         logger.warning("%s: the last line is not complete and was skipped", path)
-    records = []
-    for line in content[:complete].splitlines():
+    return list(_records(path, content[:complete].splitlines())), offset + complete
+
+
+def read_last_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the records of a file, the last one first; of a long file no more is read than is asked for."""
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        return
+    with file:
+        start, beginning, is_torn = file.seek(0, os.SEEK_END), b"", True
+        while start > 0:
+            size = min(start, _CHUNK_BYTES)
+            start -= size
+            file.seek(start)
+            beginning, *lines = (file.read(size) + beginning).split(b"\n")
+            if lines and is_torn:  # behind the last line's end is what a writer has not finished
+                lines.pop()
+                is_torn = False
+            yield from _records(path, reversed(lines))
+        if beginning and not is_torn:
+            yield from _records(path, [beginning])
+
+
+def _records(path: Path, lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    for line in lines:
         try:
-            records.append(from_json(line.decode()))
+            yield from_json(line.decode())
         except ValueError:
             logger.warning("%s: a line is not complete and was skipped: %.60r", path, line)
-    return records, offset + complete
 
 
-def read_whole(path: Path) -> Any | None:
+def read_whole(path: Path | str) -> Any | None:
     """Return the content of a JSON file, or None when there is no such file."""
-    with named_failure(path):
-        try:
-            text = path.read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return None
+    content = read_bytes(path)
+    if content is None:
+        return None
     try:
-        return from_json(text)
+        return from_json(content.decode())
     except ValueError as error:
         raise JournalError(
             f"{path}: not valid JSON ({error}); it was changed by hand or the disk is damaged"
         ) from error
+
+
+def read_bytes(path: Path | str) -> bytes | None:
+    """Return the content of a whole file, or None when there is no such file; twice as fast as a file object."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _named(path, error) from error
+    try:
+        chunks = []
+        while chunk := os.read(descriptor, _CHUNK_BYTES):
+            chunks.append(chunk)
+        return b"".join(chunks)
+    except OSError as error:
+        raise _named(path, error) from error
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
@@ -167,10 +210,14 @@ def named_failure(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise JournalError(
-            f"{path}: {error.strerror or error}; free space or change the permissions and run the same command again: "
-            "what is finished is kept"
-        ) from error
+        raise _named(path, error) from error
+
+
+def _named(path: Path | str, error: OSError) -> JournalError:
+    return JournalError(
+        f"{path}: {error.strerror or error}; free space or change the permissions and run the same command again: "
+        "what is finished is kept"
+    )
 
 
 @contextmanager
