@@ -41,6 +41,7 @@ setup(
         "dev": [
             "hypothesis>=6.170",
             "mypy>=2.4",
+            "optuna>=5.0",
             "pandas-stubs",
             "pyftpdlib>=2.2",
             "pytest>=9.2",
@@ -49,6 +50,7 @@ setup(
             "types-PyYAML",
         ],
         "serve": ["fastapi>=0.110", "python-multipart>=0.0.9", "uvicorn>=0.29"],
+        "search": ["optuna>=5.0", "hpbandster>=0.7", "ConfigSpace>=1.2"],
         "export": ["onnx>=1.16", "onnxruntime>=1.18", "onnxscript>=0.1"],
     },
     entry_points={"console_scripts": ["oneshot=orchestration.cli:main"]},

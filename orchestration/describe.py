@@ -20,12 +20,14 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from copy import copy
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, Self
 
 from orchestration.errors import DescriptionError
 from orchestration.spaces import (
     Conditional,
+    Domain,
     Point,
     Space,
     choice,
@@ -37,16 +39,25 @@ from orchestration.spaces import (
     when,
     zipped,
 )
+from orchestration.sweep_methods import ASHA, BOHB, PBT, TPE, HyperBand, MedianStopping, Random, Scheduler, Searcher
 
 __all__ = [
+    "ASHA",
+    "BOHB",
+    "PBT",
+    "TPE",
     "Column",
     "Conditional",
     "Experiment",
+    "HyperBand",
+    "MedianStopping",
     "Need",
     "Point",
+    "Random",
     "Resources",
     "Row",
     "Space",
+    "Sweep",
     "Table",
     "Variant",
     "choice",
@@ -224,6 +235,100 @@ class Experiment:
             raise DescriptionError(f"experiment {self.name!r}: seeds: the list is empty; no trial would be run")
         if self.space is not None and not self.space.points:
             raise DescriptionError(f"experiment {self.name!r}: space: it has no points; no trial would be run")
+
+
+@dataclass(frozen=True)
+class Sweep(Experiment):
+    """An experiment that looks for the best value of one metric.
+
+    Either ``space`` lists the points, or ``domains`` says what each key can be and a searcher, or the population of
+    :class:`PBT`, makes points of them.
+
+    Args:
+        domains: dotted key -> ``choice``, ``uniform``, ``loguniform`` or ``randint``.
+        metric: the name it is logged under; its last value is a trial's score.
+        mode: whether the largest or the smallest value is the best.
+        scheduler: the rule that stops trials early; None runs each of them to its end.
+        searcher: how points are chosen from the domains.
+    """
+
+    domains: Mapping[str, Domain] = field(default_factory=dict, kw_only=True)
+    metric: str = field(kw_only=True)
+    mode: Literal["max", "min"] = field(default="max", kw_only=True)
+    scheduler: Scheduler | None = field(default=None, kw_only=True)
+    searcher: Searcher | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        place = f"sweep {self.name!r}"
+        if not isinstance(self.metric, str) or not self.metric:
+            raise DescriptionError(f"{place}: metric: expected the name of a metric, got {self.metric!r}")
+        if self.mode not in ("max", "min"):
+            raise DescriptionError(f"{place}: mode: expected max or min, got {self.mode!r}")
+        for key, kinds in (("scheduler", Scheduler), ("searcher", Searcher)):
+            if getattr(self, key) is not None and not isinstance(getattr(self, key), kinds):
+                names = ", ".join(kind.__name__ for kind in kinds.__args__)
+                raise DescriptionError(f"{place}: {key}: expected {names} or None, got {getattr(self, key)!r}")
+        if self.domains and self.space is not None:
+            raise DescriptionError(f"{place}: both space and domains are given; a searcher makes points of the domains")
+        object.__setattr__(self, "space", self._starting_points(place))
+        super().__post_init__()
+        if (self.is_adaptive or self.is_population) and len(self.variants) * len(self.seeds) > 1:
+            raise DescriptionError(
+                f"{place}: a search compares trials that differ in their points alone: give one seed and one variant "
+                "(a choice between variants is a domain), and run the best point with more seeds in an experiment"
+            )
+
+    @classmethod
+    def of(cls, experiment: Experiment, name: str, **settings: Any) -> Self:
+        """Return the sweep of an experiment that is described already; ``settings`` are this class's, and win."""
+        described = {one.name: getattr(experiment, one.name) for one in fields(Experiment)}
+        if "domains" in settings:
+            del described["space"]
+        return cls(**{**described, "name": name, **settings})
+
+    @property
+    def is_adaptive(self) -> bool:
+        """Tell whether points are chosen from results."""
+        return isinstance(self.searcher, TPE | BOHB)
+
+    @property
+    def is_population(self) -> bool:
+        """Tell whether the settings of a trial change while it runs."""
+        return isinstance(self.scheduler, PBT)
+
+    @property
+    def size(self) -> int:
+        """How many points there are in the end."""
+        if isinstance(self.searcher, TPE | BOHB):
+            return self.searcher.n
+        return len(self.space.points) if self.space else 1
+
+    def at(self, points: Sequence[Point]) -> Self:
+        """Return the same sweep with the points that were chosen so far behind those it starts with."""
+        known = copy(self)
+        object.__setattr__(known, "space", Space(self._starting_points("").points + tuple(points)))
+        return known
+
+    def _starting_points(self, place: str) -> Space:
+        """Return the points that are known before anything runs."""
+        if not self.domains:
+            if self.searcher is not None or self.is_population:
+                name = type(self.searcher or self.scheduler).__name__
+                raise DescriptionError(
+                    f"{place}: {name} needs domains={{key: uniform(...), ...}} to choose points from"
+                )
+            return self.space or Space(({},))
+        if isinstance(self.scheduler, PBT):
+            if self.searcher is not None:
+                raise DescriptionError(
+                    f"{place}: searcher: PBT draws the points of its population itself; leave it out"
+                )
+            return draws(self.domains, self.scheduler.population, self.scheduler.seed)
+        if self.searcher is None:
+            raise DescriptionError(
+                f"{place}: domains need a searcher, such as Random(n=20) or TPE(n=20); fixed points are a space"
+            )
+        return draws(self.domains, self.searcher.known_points, self.searcher.seed)
 
 
 @dataclass(frozen=True)

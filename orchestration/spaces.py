@@ -104,50 +104,62 @@ class Domain(ABC):
 
 
 @dataclass(frozen=True)
-class _Choice(Domain):
+class Choice(Domain):
+    """One of some values, all equally likely."""
+
     values: tuple[Any, ...]
 
     def at(self, share: float) -> Any:
+        """Return the value at a share of the list."""
         return self.values[int(share * len(self.values))]
 
 
 @dataclass(frozen=True)
-class _Uniform(Domain):
+class Uniform(Domain):
+    """A number between two bounds."""
+
     low: float
     high: float
 
     def at(self, share: float) -> float:
+        """Return the number at a share of the range."""
         return self.low + share * (self.high - self.low)
 
 
 @dataclass(frozen=True)
-class _LogUniform(Domain):
+class LogUniform(Domain):
+    """A number between two bounds, with an even logarithm."""
+
     low: float
     high: float
 
     def at(self, share: float) -> float:
+        """Return the number at a share of the range of logarithms."""
         value = math.exp(math.log(self.low) + share * (math.log(self.high) - math.log(self.low)))
         return min(max(value, self.low), self.high)
 
 
 @dataclass(frozen=True)
-class _RandInt(Domain):
+class RandInt(Domain):
+    """A whole number from ``low`` to ``high - 1``."""
+
     low: int
     high: int
 
     def at(self, share: float) -> int:
+        """Return the whole number at a share of the range."""
         return self.low + int(share * (self.high - self.low))
 
 
 def choice(values: Iterable[Any]) -> Domain:
     """Return the domain of some values, all equally likely."""
-    return _Choice(tuple(_values("choice", "values", values)))
+    return Choice(tuple(_values("choice", "values", values)))
 
 
 def uniform(low: float, high: float) -> Domain:
     """Return the domain of the numbers from ``low`` up to ``high``, all equally likely."""
     _require_range("uniform", low, high)
-    return _Uniform(float(low), float(high))
+    return Uniform(float(low), float(high))
 
 
 def loguniform(low: float, high: float) -> Domain:
@@ -155,7 +167,7 @@ def loguniform(low: float, high: float) -> Domain:
     _require_range("loguniform", low, high)
     if low <= 0:
         raise DescriptionError(f"loguniform: expected a lower bound above 0, got {low!r}")
-    return _LogUniform(float(low), float(high))
+    return LogUniform(float(low), float(high))
 
 
 def randint(low: int, high: int) -> Domain:
@@ -164,7 +176,7 @@ def randint(low: int, high: int) -> Domain:
         if isinstance(bound, bool) or not isinstance(bound, int):
             raise DescriptionError(f"randint: expected whole numbers, got {bound!r}")
     _require_range("randint", low, high)
-    return _RandInt(low, high)
+    return RandInt(low, high)
 
 
 def draws(domains: Mapping[str, Domain], n: int, seed: int = 0) -> Space:
