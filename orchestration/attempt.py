@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -109,24 +110,25 @@ class Attempt:
 
     def close(self, ending: Ending) -> bool:
         """Write the outcome unless somebody did; the first one stands."""
-        fields = {**vars(ending), "outcome": ending.outcome.value}
+        ended_ms = max(ending.ended_ms, self.started_ms)  # by another machine's clock, or one that was set back
+        fields = {**vars(ending), "outcome": ending.outcome.value, "ended_ms": ended_ms}
         return create_whole(self.folder / "outcome.json", to_json(fields, indent=1))
 
     @classmethod
     def read(cls, folder: Path) -> Attempt | None:
         """Return the attempt in a folder, or None when nobody claimed it."""
-        claim = read_whole(folder / "claim.json")
+        claim = read_whole(f"{folder}/claim.json")
         if claim is None:
             return None
-        written = read_whole(folder / "outcome.json")
+        written = read_whole(f"{folder}/outcome.json")
         ending = Ending(**{**written, "outcome": Outcome(written["outcome"])}) if written else None
         return cls(int(folder.name), folder, Owner.from_dict(claim["owner"]), claim["started_ms"], ending)
 
     @classmethod
-    def create(cls, folder: Path) -> Attempt | None:
+    def create(cls, folder: Path, not_before_ms: int = 0) -> Attempt | None:
         """Claim an attempt for this process, or return None when another one was faster."""
         make_folder(folder)
-        attempt = cls(int(folder.name), folder, Owner.this_process(), now_ms())
+        attempt = cls(int(folder.name), folder, Owner.this_process(), now_ms(not_before_ms))
         claim = {"attempt": attempt.number, "owner": vars(attempt.owner), "started_ms": attempt.started_ms}
         return attempt if create_whole(folder / "claim.json", to_json(claim, indent=1)) else None
 
@@ -144,7 +146,7 @@ def claim_next(attempts: Path) -> Attempt | Held:
         last = last_attempt(attempts)
         if last is not None and last.is_live():
             return Held(last)
-        claimed = Attempt.create(attempts / str(last.number + 1 if last else 1))
+        claimed = Attempt.create(attempts / str(last.number + 1 if last else 1), _latest_ms(last))
         if claimed is not None:
             if last is not None and last.ending is None:
                 last.close(Ending(Outcome.LOST, now_ms(), "its worker vanished; found by the next attempt"))
@@ -163,11 +165,32 @@ def last_attempt(attempts: Path) -> Attempt | None:
 def attempt_folders(attempts: Path) -> list[Path]:
     """Return the folders of the attempts, claimed or not, oldest first."""
     try:
-        return sorted((path for path in attempts.iterdir() if path.name.isdigit()), key=lambda path: int(path.name))
+        names = os.listdir(attempts)  # noqa: PTH208 - states of thousands of trials are read: a Path per name is slow
     except FileNotFoundError:
         return []
+    return [attempts / name for name in sorted(filter(str.isdigit, names), key=int)]
 
 
-def now_ms() -> int:
-    """Return the time in milliseconds since 1970."""
-    return time.time_ns() // 1_000_000
+_newest = (0, 0)
+
+
+def now_ms(not_before_ms: int = 0) -> int:
+    """Return the time in milliseconds since 1970; within a process it never goes back, nor before a moment once given.
+
+    A clock that was set back, or the slower clock of another machine, would put an attempt before the one it continues,
+    and the steps of a curve out of order. From the newest moment on, time then passes as measured by a stopwatch.
+    """
+    global _newest
+    newest, at = _newest
+    watch = time.monotonic_ns()
+    _newest = (max(not_before_ms * 1_000_000, newest + watch - at if at else 0, time.time_ns()), watch)
+    return _newest[0] // 1_000_000
+
+
+def _latest_ms(attempt: Attempt | None) -> int:
+    """Return the latest moment that an attempt left behind."""
+    if attempt is None:
+        return 0
+    beat = read_whole(attempt.folder.parents[1] / "heartbeat")
+    times = [attempt.started_ms, attempt.ended_ms or 0, int(1000 * beat["time"]) if beat else 0]
+    return max(times)

@@ -71,14 +71,17 @@ def process_start(pid: int) -> str | None:
 
 
 def silent_for(beat: Mapping[str, Any] | None, path: Path, now: float | None = None) -> float:
-    """Return the seconds since the last sign of life: the heartbeat's time, or the file's when that is later."""
+    """Return the seconds since the last sign of life: the heartbeat's time, or the file's when that is nearer.
+
+    A sign far in the future is as old as one equally far in the past: a clock was set back since, or runs ahead.
+    """
     times = [beat["time"]] if beat else []
     try:
         times.append(path.stat().st_mtime)
     except FileNotFoundError:
         if not times:
             return float("inf")
-    return (time.time() if now is None else now) - max(times)
+    return min(abs((time.time() if now is None else now) - sign) for sign in times)
 
 
 def _process_start_elsewhere(pid: int) -> str | None:

@@ -60,5 +60,9 @@ class StoppedForGoodError(OrchestrationError):
     exit_code = ExitCode.INTERRUPTED
 
 
+class NewerFormatError(JournalError):
+    """A folder that a newer version of this program wrote."""
+
+
 class LaunchError(OrchestrationError):
     """A back end that does not start or does not answer."""

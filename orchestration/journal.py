@@ -18,7 +18,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
@@ -28,10 +29,22 @@ from typing import Any, NamedTuple
 from orchestration.attempt import Attempt, Held, Outcome, attempt_folders, claim_next, last_attempt, now_ms
 from orchestration.claim import Owner
 from orchestration.describe import Resources
-from orchestration.durable import create_whole, named_failure, read_lines, read_whole, to_json, write_whole
-from orchestration.errors import JournalError
+from orchestration.durable import (
+    create_whole,
+    make_folder,
+    named_failure,
+    read_bytes,
+    read_lines,
+    read_whole,
+    to_json,
+    write_whole,
+)
+from orchestration.errors import JournalError, NewerFormatError
 from orchestration.plan import Trial
 from orchestration.signature import flatten, is_neutral, nest
+
+FORMAT = 1
+"""Of the folder; a version that reads folders of the one before, but not the other way round, has the next number."""
 
 
 class State(StrEnum):
@@ -46,6 +59,7 @@ class State(StrEnum):
     CANCELLED = "cancelled"  # stopped before its end; running it again continues it
     BLOCKED = "blocked"  # a trial it needs failed
     LOST = "lost"  # its worker vanished; running it again continues it
+    UNKNOWN = "unknown"  # a newer version of this program wrote its folder
 
 
 _FINAL = {
@@ -183,7 +197,33 @@ class TrialFolder:
     @cached_property
     def trial(self) -> Trial:
         """The description as it was frozen."""
-        return Trial.from_dict(_require(read_whole(self.path / "trial.json"), self.path / "trial.json"))
+        path = self.path / "trial.json"
+        fields = _require(read_whole(path), path)
+        written = fields.pop("format", FORMAT)
+        if written > FORMAT:
+            raise NewerFormatError(
+                f"{path}: a newer version of this program wrote it (format {written}; this one reads up to {FORMAT}); "
+                "update this program, or choose another --runs folder"
+            )
+        return Trial.from_dict(fields)
+
+    @classmethod
+    def create(cls, path: Path, trial: Trial) -> bool:
+        """Freeze the description of a trial in its folder, unless there is one already; tell which it was."""
+        make_folder(path)
+        return create_whole(path / "trial.json", to_json({"format": FORMAT, **trial.as_dict()}, indent=1))
+
+    def needs(self) -> Mapping[str, str]:
+        """Return input -> signature of what the trial needs; nothing for one that was never launched.
+
+        That it needs nothing is seen without parsing the configuration: no text of JSON holds a line break, so that a
+        whole line with one space before it is a field of the description.
+        """
+        content = read_bytes(f"{self.path}/trial.json")
+        if content is None:
+            return {}
+        is_known = b'\n "format": ' not in content or b'\n "format": %d,\n' % FORMAT in content
+        return {} if is_known and b'\n "needs": {},\n' in content else self.trial.needs
 
     def exists(self) -> bool:
         """Tell whether the trial was ever launched from this journal."""
@@ -198,7 +238,12 @@ class TrialFolder:
         return sorted(points.values(), key=lambda point: point.step)
 
     def metrics_from(self, offset: int) -> tuple[list[Point], int]:
-        """Return what was logged behind a byte offset, in the order of logging, and the next offset."""
+        """Return what was logged behind a byte offset, in the order of logging, and the next offset.
+
+        A file that is shorter than that was started afresh, and is returned from its beginning.
+        """
+        if offset and self.metrics_file.exists() and self.metrics_file.stat().st_size < offset:
+            offset = 0
         records, end = read_lines(self.metrics_file, offset)
         return [
             Point(name, float(value), record["step"], record["time_ms"])
@@ -282,20 +327,27 @@ class TrialFolder:
         """Tell whether there is a result."""
         return (self.path / "result.json").exists()
 
-    def state(self) -> State:
-        """Return where the trial stands, as far as its own folder tells; ``Runs.states`` looks at its needs too."""
-        if self.is_done():
+    def state(self, lives: Callable[[Owner], bool | None] = Owner.is_alive) -> State:
+        """Return where the trial stands, as far as its own folder tells; ``Runs.states`` looks at its needs too.
+
+        Args:
+            lives: tells of a launcher whether it lives; who looks at many trials asks once per launcher.
+        """
+        names = self._names()  # one question instead of one per file: most of them are not there
+        if "result.json" in names:
             return State.DONE
-        last = self.last_attempt()
+        last = self.last_attempt() if "attempts" in names else None
         if last is not None and last.is_live():
             return State.RUNNING
-        if self.cancel_wish() is not None:
+        if last is not None and last.outcome is Outcome.OK and self.is_done():  # it finished between the two looks
+            return State.DONE
+        if "cancel.json" in names:
             return State.CANCELLED
-        if self.prune_wish() is not None:
+        if "prune.json" in names:
             return State.PRUNED
-        request = self.request()
-        expected = request is not None and _is_looked_after(request)
-        if expected and request is not None and request.attempts_before == (last.number if last else 0):
+        request = read_whole(f"{self.path}/request.json") if "request.json" in names else None
+        expected = request is not None and _is_looked_after(request, lives)
+        if expected and request is not None and request["attempts_before"] == (last.number if last else 0):
             return State.QUEUED
         if last is None:
             return State.PLANNED
@@ -321,26 +373,33 @@ class TrialFolder:
     def _wish(self, name: str, why: str) -> None:
         write_whole(self.path / name, to_json({"why": why, "time_ms": now_ms()}))
 
+    def _names(self) -> frozenset[str]:
+        try:
+            return frozenset(os.listdir(self.path))  # noqa: PTH208 - a Path per name costs more than all the rest
+        except FileNotFoundError:
+            return frozenset()
+
     def _read_wish(self, name: str) -> Wish | None:
         fields = read_whole(self.path / name)
         return Wish(**fields) if fields else None
 
     def trial_to_run(self) -> Trial:
         """Return the trial with the neutral settings and resources of the last request."""
+        trial = self.trial
         request = self.request()
         if request is None:
-            return self.trial
-        neutral = is_neutral(self.trial.neutral_keys, "")
-        kept = {key: value for key, value in flatten(self.trial.config).items() if not neutral(key)}
+            return trial
+        neutral = is_neutral(trial.neutral_keys, "")
+        kept = {key: value for key, value in flatten(trial.config).items() if not neutral(key)}
         config = nest({**kept, **request.settings})
-        return replace(self.trial, config=config, resources=request.resources)
+        return replace(trial, config=config, resources=request.resources)
 
 
-def _is_looked_after(request: Request) -> bool:
+def _is_looked_after(request: Mapping[str, Any], lives: Callable[[Owner], bool | None]) -> bool:
     """Tell whether a launcher that lives, or a job that its scheduler still has, will start or continue the trial."""
-    if request.launcher is not None and request.launcher.is_alive():
+    if request["launcher"] and lives(Owner.from_dict(request["launcher"])):
         return True
-    return bool(request.job) and _scheduler_has(request.job)
+    return bool(request.get("job")) and _scheduler_has(request["job"])
 
 
 def _scheduler_has(job: str) -> bool:

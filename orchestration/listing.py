@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from orchestration.errors import DescriptionError
+from orchestration.errors import DescriptionError, NewerFormatError
 from orchestration.journal import State, TrialFolder
 from orchestration.launch.progress import STATE_STYLE, counts
 from orchestration.plan import Plan
@@ -135,6 +135,8 @@ def one_trial(runs: Runs, text: str) -> TrialFolder:
 
 
 def _line(experiment: str, name: str, folder: TrialFolder, state: State) -> StatusLine:
+    if state is State.UNKNOWN:
+        return StatusLine(experiment, name, folder.signature, state, 0, 0, 0, _why_unknown(folder))
     if state in (State.DONE, State.PLANNED):  # the two states of which there may be thousands
         return StatusLine(experiment, name, folder.signature, state, 0, 0, 0, "")
     last, beat = folder.last_attempt(), folder.heartbeat()
@@ -149,6 +151,13 @@ def _line(experiment: str, name: str, folder: TrialFolder, state: State) -> Stat
         last.number if last else 0,
         message,
     )
+
+
+def _why_unknown(folder: TrialFolder) -> str:
+    try:
+        return folder.trial.name
+    except NewerFormatError as error:
+        return str(error)
 
 
 def _styled(state: State) -> Text:

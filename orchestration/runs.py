@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from orchestration.claim import Owner
-from orchestration.durable import create_whole, link_to, make_folder, to_json
-from orchestration.errors import JournalError
+from orchestration.durable import link_to, make_folder
+from orchestration.errors import JournalError, NewerFormatError
 from orchestration.journal import Request, State, TrialFolder
 from orchestration.plan import Entry, Trial
 from orchestration.signature import SHOWN_DIGITS, canonical_json, flatten, is_neutral
@@ -41,7 +42,7 @@ class Runs:
         if not by_name.is_dir():
             return []
         return [
-            (experiment.name, link.name, self.folder(Path(link).readlink().name))
+            (experiment.name, link.name, self.folder(os.readlink(link).rpartition("/")[2]))  # noqa: PTH115 - of thousands
             for experiment in sorted(os.scandir(by_name), key=lambda entry: entry.name)
             for link in sorted(os.scandir(experiment), key=lambda entry: entry.name)
             if link.is_symlink()
@@ -65,15 +66,12 @@ class Runs:
             JournalError: the folder is of another trial, or cannot be written.
         """
         folder = self.folder(trial.signature)
-        description = folder.path / "trial.json"
-        if not description.exists():
-            make_folder(folder.path)
-            if create_whole(description, to_json(trial.as_dict(), indent=1)):
-                return folder
+        if not folder.exists() and TrialFolder.create(folder.path, trial):
+            return folder
         if canonical_json(identity_of(folder.trial)) != canonical_json(identity_of(trial)):
             raise JournalError(
-                f"{description}: it describes another trial than {trial.experiment}/{trial.name}, though the signature "
-                "is the same; it was changed by hand: restore it, or move the folder away"
+                f"{folder.path / 'trial.json'}: it describes another trial than {trial.experiment}/{trial.name}, "
+                "though the signature is the same; it was changed by hand: restore it, or move the folder away"
             )
         return folder
 
@@ -119,29 +117,49 @@ class Runs:
 
     def states(self, trials: Iterable[Trial]) -> dict[str, State]:
         """Return signature -> state of planned trials; one that needs a failed one is blocked."""
-        known: dict[str, State] = {}
-        return {trial.signature: self._state(trial.signature, trial.needs, known) for trial in trials}
+        look = _Look(self)
+        return {trial.signature: look.state(self.folder(trial.signature), trial.needs) for trial in trials}
 
     def states_of(self, folders: Iterable[TrialFolder]) -> dict[str, State]:
         """Return signature -> state of trials that have a folder."""
-        known: dict[str, State] = {}
-        return {folder.signature: self._state(folder.signature, None, known) for folder in folders}
+        look = _Look(self)
+        return {folder.signature: look.state(folder) for folder in folders}
 
-    def _state(self, signature: str, needs: Mapping[str, str] | None, known: dict[str, State]) -> State:
-        if signature not in known:
-            folder = self.folder(signature)
-            state = folder.state()
-            if state not in (State.DONE, State.RUNNING):
-                if needs is None:
-                    needs = folder.trial.needs if folder.exists() else {}
-                if any(self._blocks(need, known) for need in needs.values()):
-                    state = State.BLOCKED
-            known[signature] = state
-        return known[signature]
 
-    def _blocks(self, need: str, known: dict[str, State]) -> bool:
-        state = self._state(need, None, known)
-        return state in _BLOCKING or (state is State.CANCELLED and self.folder(need).cancel_wish() is not None)
+class _Look:
+    """One look at many trials: each of them, and each launcher, is looked at once."""
+
+    def __init__(self, runs: Runs) -> None:
+        self._runs = runs
+        self._known: dict[str, State] = {}
+        self._lives = cache(Owner.is_alive)
+
+    def state(self, folder: TrialFolder, needs: Mapping[str, str] | None = None) -> State:
+        """Return the state of a trial; ``needs`` saves reading them from its folder."""
+        state = self._known.get(folder.signature)
+        if state is None:
+            try:
+                state = self._find(folder, needs)
+            except NewerFormatError:
+                state = State.UNKNOWN
+            self._known[folder.signature] = state
+        return state
+
+    def _find(self, folder: TrialFolder, needs: Mapping[str, str] | None) -> State:
+        try:
+            state = folder.state(self._lives)
+            if state in (State.DONE, State.RUNNING):
+                return state
+        except (TypeError, KeyError, ValueError):
+            _ = folder.trial  # says so when a newer version wrote the folder
+            raise
+        needed = folder.needs() if needs is None else needs
+        return State.BLOCKED if any(self._blocks(need) for need in needed.values()) else state
+
+    def _blocks(self, need: str) -> bool:
+        folder = self._runs.folder(need)
+        state = self.state(folder)
+        return state in _BLOCKING or (state is State.CANCELLED and folder.cancel_wish() is not None)
 
 
 def file_name(name: str, signature: str) -> str:

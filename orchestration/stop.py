@@ -88,7 +88,6 @@ class Pulse(threading.Thread):
         self._stop_request = stop
         self._deadline = time.monotonic() + hours * 3600 if hours else None
         self._parent = int(os.environ.pop(PARENT_VARIABLE, "0"))
-        self._time = 0.0
         self._complained = False
         self._sample = sample
         self._samples = LineWriter(folder.system_file)
@@ -111,9 +110,8 @@ class Pulse(threading.Thread):
 
     def beat(self) -> None:
         """Write the sign of life now; a full disk is only told, because the task meets it where it can be handled."""
-        self._time = max(self._time, time.time())
         attempt = self._attempt
-        beat = Heartbeat(self._time, attempt.number, attempt.host, attempt.pid, self.step, self.total)
+        beat = Heartbeat(now_ms() / 1000, attempt.number, attempt.host, attempt.pid, self.step, self.total)
         try:
             self._folder.beat(beat)
         except JournalError as error:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypedDict
 
 CellState = Literal[
-    "done", "partial", "running", "failed", "planned", "blocked", "queued", "cancelled", "lost", "pruned"
+    "done", "partial", "running", "failed", "planned", "blocked", "queued", "cancelled", "lost", "pruned", "unknown"
 ]
 
 

@@ -14,12 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestration import attempt
 from orchestration.attempt import Attempt, Ending, Held, Outcome, claim_next, now_ms
-from orchestration.claim import STALE_SECONDS, Owner, process_start
+from orchestration.claim import STALE_SECONDS, Owner, process_start, silent_for
 from orchestration.describe import Experiment, Need, Variant, seeds
 from orchestration.durable import LineWriter, create_whole, from_json, read_lines, to_json, write_whole
-from orchestration.errors import JournalError
-from orchestration.journal import Heartbeat, State
+from orchestration.errors import JournalError, NewerFormatError
+from orchestration.journal import FORMAT, Heartbeat, State
+from orchestration.listing import status_of_folders
 from orchestration.plan import plan
 from orchestration.runs import Runs
 
@@ -348,3 +350,67 @@ def test_the_job_of_a_trial_outlives_the_request_of_another_launch(runs, planned
     runs.note_job(folder.signature, "slurm:7_1")
     runs.ask(planned.trials[0], [])
     assert folder.request().job == "slurm:7_1"
+
+
+def write_as_newer_version(folder):
+    description = folder.path / "trial.json"
+    fields = json.loads(description.read_text())
+    description.write_text(json.dumps({**fields, "format": FORMAT + 1, "invented": "later"}))
+    (folder.path / "request.json").write_text('{"invented": "later"}')
+
+
+def test_the_folder_of_a_newer_version_is_one_clear_error(runs, planned, folder):
+    write_as_newer_version(folder)
+    again = runs.folder(folder.signature)
+    for use in (again.trial_to_run, lambda: runs.create(planned.trials[0])):
+        with pytest.raises(NewerFormatError, match=r"trial\.json: a newer version .* update this program, or choose"):
+            use()
+
+
+def test_the_folder_of_a_newer_version_is_a_line_in_the_status(runs, planned, folder):
+    for entry in planned.entries:
+        runs.create(next(trial for trial in planned.trials if trial.signature == entry.signature))
+        runs.link(entry)
+    write_as_newer_version(folder)
+    lines = status_of_folders(runs)
+    assert {line.signature for line in lines if line.state is State.UNKNOWN} == {folder.signature}
+    line = next(line for line in lines if line.state is State.UNKNOWN)
+    assert "a newer version of this program wrote it" in line.message
+    assert runs.states(planned.trials)[folder.signature] is State.UNKNOWN
+
+
+def test_metrics_that_were_started_afresh_are_read_from_their_beginning(folder):
+    writer = LineWriter(folder.metrics_file)
+    for step in range(3):
+        writer.append({"step": step, "time_ms": 1, "attempt": 1, "metrics": {"a": 1}})
+    _, offset = folder.metrics_from(0)
+    folder.metrics_file.rename(folder.path / "aside")
+    LineWriter(folder.metrics_file).append({"step": 0, "time_ms": 2, "attempt": 2, "metrics": {"a": 2}})
+    points, again = folder.metrics_from(offset)
+    assert [(point.step, point.value) for point in points] == [(0, 2)]
+    assert again == folder.metrics_file.stat().st_size
+
+
+def test_attempts_stay_in_order_when_the_clock_is_set_back(folder, monkeypatch):
+    monkeypatch.setattr(attempt, "_newest", (0, 0))
+    first = folder.claim()
+    later_ms = now_ms() + 3_600_000
+    folder.beat(Heartbeat(later_ms / 1000, 1, first.host, first.pid))
+    first.close(Ending(Outcome.PREEMPTED, 1))
+    second = folder.claim()
+    assert folder.attempts()[0].ended_ms == first.started_ms
+    assert second.started_ms >= later_ms
+    times = [now_ms(), now_ms()]
+    monkeypatch.setattr(time, "time_ns", lambda: 1)
+    times += [now_ms(), now_ms()]
+    assert times == sorted(times)
+    assert times[0] >= later_ms
+
+
+def test_a_silent_worker_is_dead_although_its_clock_ran_ahead(tmp_path):
+    now = time.time()
+    beat = tmp_path / "heartbeat"
+    beat.touch()
+    for written, silence in ((now - 100, 100), (now + 100, 100), (now, 0)):
+        os.utime(beat, (written, written))
+        assert silent_for({"time": now + 5000}, beat, now) == pytest.approx(silence, abs=1)
