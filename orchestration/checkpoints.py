@@ -7,6 +7,7 @@ of the time. A file that a crash or a disk damaged is told by its checksums, put
 
 from __future__ import annotations
 
+import shutil
 import sys
 import zipfile
 from collections.abc import Callable, Mapping
@@ -58,6 +59,42 @@ class Checkpoints:
             path.replace(path.with_name(f"{path.name}.damaged"))
             on_damage(path)
         return None
+
+    def copy_newest(self, donor: Checkpoints, generation: int) -> int | None:
+        """Put a copy of another trial's newest checkpoint aside, for :meth:`take_over`; return its step.
+
+        None means that there is none. The donor may be writing meanwhile, and drop what it no longer needs.
+        """
+        for path in reversed(donor.unnamed()):
+            try:
+                source = path.open("rb")
+            except FileNotFoundError:
+                continue
+            make_folder(self.folder)
+            copied = self._donated(generation)
+            with source:
+                write_whole(copied, lambda file, source=source: shutil.copyfileobj(source, file))  # type: ignore[misc]
+            if _is_intact(copied):
+                return step_of(path)
+        return None
+
+    def take_over(self, generation: int, step: int) -> bool:
+        """Replace all unnamed checkpoints by the copy, unless that was done before; only the holder of the claim may.
+
+        A crash in between leaves the copy, and the next worker goes on from there.
+        """
+        copied = self._donated(generation)
+        if not copied.exists():
+            return False
+        for own in self.unnamed():
+            own.unlink()
+        copied.replace(self.folder / f"step_{step:08d}.pth")
+        for leftover in self.folder.glob("donated_*.pth"):
+            leftover.unlink()
+        return True
+
+    def _donated(self, generation: int) -> Path:
+        return self.folder / f"donated_{generation}.pth"
 
     def unnamed(self) -> list[Path]:
         """Return the unnamed checkpoints, oldest first."""

@@ -12,6 +12,7 @@
 ``artifacts/``         files worth keeping                                             the worker
 ``cancel.json``        the wish of a person that it stops for good                     ``oneshot cancel``
 ``prune.json``         the wish of a scheduler that it stops for good                  a sweep
+``perturbed.json``     settings that population based training changed                 a sweep
 ``result.json``        the final metrics; its presence *is* "done"                     the worker, once, last
 =====================  ==============================================================  ==================
 """
@@ -144,6 +145,23 @@ class Wish:
 
     why: str
     time_ms: int
+
+
+@dataclass(frozen=True)
+class Perturbation:
+    """That a member of a population goes on from a copy of another one, with other settings.
+
+    Args:
+        generation: how often this has happened to the member.
+        step: of the copied checkpoint.
+        donor: signature of the member that was copied.
+        settings: dotted configuration key -> value; they replace the trial's.
+    """
+
+    generation: int
+    step: int
+    donor: str
+    settings: Mapping[str, Any]
 
 
 class Sample(NamedTuple):
@@ -323,6 +341,15 @@ class TrialFolder:
             with named_failure(self.path / name):
                 (self.path / name).unlink(missing_ok=True)
 
+    def perturb(self, perturbation: Perturbation) -> None:
+        """Let the next worker go on from a copy that lies among the checkpoints, with other settings."""
+        write_whole(self.path / "perturbed.json", to_json(vars(perturbation), indent=1))
+
+    def perturbation(self) -> Perturbation | None:
+        """Return the last change of a member of a population."""
+        fields = read_whole(self.path / "perturbed.json")
+        return Perturbation(**fields) if fields else None
+
     def is_done(self) -> bool:
         """Tell whether there is a result."""
         return (self.path / "result.json").exists()
@@ -391,7 +418,8 @@ class TrialFolder:
             return trial
         neutral = is_neutral(trial.neutral_keys, "")
         kept = {key: value for key, value in flatten(trial.config).items() if not neutral(key)}
-        config = nest({**kept, **request.settings})
+        perturbed = self.perturbation()
+        config = nest({**kept, **request.settings, **(perturbed.settings if perturbed else {})})
         return replace(trial, config=config, resources=request.resources)
 
 
