@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from orchestration.describe import Experiment, Need, Point, Variant
 from orchestration.errors import DescriptionError
@@ -72,6 +72,7 @@ class Expansion:
         self.requested = [experiment for experiment in listed if not only or experiment.name in only]
         self._requested_names = {experiment.name for experiment in self.requested}
         self._drafts: dict[Key, Draft] = {}
+        self._indices: dict[str, _PointIndex] = {}
 
     def drafts(self) -> list[Draft]:
         """Return the drafts; each comes after those it needs, otherwise in the order of the description."""
@@ -110,6 +111,11 @@ class Expansion:
         requested = key.experiment in self._requested_names
         self._drafts[key] = Draft(key, experiment, variant, _points(experiment)[key.point], needs, requested)
 
+    def _index(self, experiment: Experiment) -> _PointIndex:
+        if experiment.name not in self._indices:
+            self._indices[experiment.name] = _PointIndex(experiment)
+        return self._indices[experiment.name]
+
     def _match(self, need: Need, dependent: Key, place: str) -> NeededDraft:
         provider = self.experiments.get(need.experiment_name)
         if provider is None:
@@ -119,7 +125,7 @@ class Expansion:
             )
         variant = need.variant or _only_variant(provider, dependent.variant, place)
         _variant(provider, variant, place)
-        point = _matching_point(provider, _points(self.experiments[dependent.experiment])[dependent.point], place)
+        point = self._index(provider).matching(_points(self.experiments[dependent.experiment])[dependent.point], place)
         seed, by_seed = _matching_seed(need, provider, self.experiments[dependent.experiment], dependent.seed, place)
         return NeededDraft(Key(provider.name, variant, point, seed), by_seed)
 
@@ -148,17 +154,46 @@ def _only_variant(provider: Experiment, dependent_variant: str, place: str) -> s
     )
 
 
-def _matching_point(provider: Experiment, dependent: Point, place: str) -> int:
-    points = _points(provider)
-    if len(points) == 1:
-        return 0
-    fitting = [i for i, point in enumerate(points) if point.items() <= dependent.items()]
-    if len(fitting) != 1:
-        raise DescriptionError(
-            f"{place}: experiment {provider.name!r} is run at {len(points)} points of its space and {len(fitting)} of "
-            "them agree with the dependent's point; give both experiments the same keys in their spaces"
-        )
-    return fitting[0]
+class _PointIndex:
+    """The points of an experiment by their values, so that thousands of dependents find theirs at once."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self._experiment = experiment
+        self._count = len(_points(experiment))
+        self._found: dict[tuple[str, ...], dict[tuple[Any, ...], list[int]]] = {}  # keys -> values -> points
+        for i, point in enumerate(_points(experiment)):
+            keys = tuple(sorted(point))
+            self._found.setdefault(keys, {}).setdefault(_values(point, keys), []).append(i)
+
+    def matching(self, dependent: Point, place: str) -> int:
+        """Return the only point all of whose values are the dependent's."""
+        if self._count == 1:
+            return 0
+        fitting = [
+            i
+            for keys, points in self._found.items()
+            if dependent.keys() >= set(keys)
+            for i in points.get(_values(dependent, keys), [])
+        ]
+        if len(fitting) != 1:
+            raise DescriptionError(
+                f"{place}: experiment {self._experiment.name!r} is run at {self._count} points of its space and "
+                f"{len(fitting)} of them agree with the dependent's point; give both experiments the same keys in "
+                "their spaces"
+            )
+        return fitting[0]
+
+
+def _values(point: Point, keys: tuple[str, ...]) -> tuple[Any, ...]:
+    return tuple(_hashable(point[key]) for key in keys)
+
+
+def _hashable(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return tuple(map(_hashable, value))
+    if isinstance(value, Mapping):
+        return frozenset((key, _hashable(inner)) for key, inner in value.items())
+    return value if isinstance(value, Hashable) else repr(value)
 
 
 def _matching_seed(need: Need, provider: Experiment, dependent: Experiment, seed: int, place: str) -> tuple[int, bool]:

@@ -9,8 +9,8 @@ from typing import Any
 from orchestration.describe import Experiment, Resources, Table
 from orchestration.errors import DescriptionError
 from orchestration.expand import Draft, Expansion, Key
-from orchestration.resolve import Defaults, defaults_of
-from orchestration.signature import SHOWN_DIGITS, canonical_json, signature_of
+from orchestration.resolve import Defaults, Members, changed_members, defaults_of
+from orchestration.signature import SHOWN_DIGITS, PartialSignature, canonical_json
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def plan(descriptions: Iterable[Experiment | Table], only: Sequence[str] = ()) -
         entry = Entry(
             draft.experiment.name,
             draft.variant.name,
-            draft.name,
+            trial.name,
             draft.key.seed,
             trial.point,
             trial.tags,
@@ -170,13 +170,23 @@ def plan(descriptions: Iterable[Experiment | Table], only: Sequence[str] = ()) -
 
 
 @dataclass(frozen=True)
+class _ResolvedVariant:
+    """What the points of one variant share."""
+
+    defaults: Defaults
+    overrides: dict[str, Any]
+    members: Members
+    identity: dict[str, str]
+
+
+@dataclass(frozen=True)
 class _Resolved:
     """What the seeds of one variant at one point share."""
 
     defaults: Defaults
     overrides: dict[str, Any]
     point: dict[str, Any]
-    identity: dict[str, str]
+    identity: PartialSignature
     fingerprints: dict[str, str]
 
 
@@ -186,7 +196,7 @@ class _Signer:
     def __init__(self) -> None:
         self._trials: dict[Key, Trial] = {}
         self._resolved: dict[tuple[str, str, int], _Resolved] = {}
-        self._typed: dict[tuple[str, str], dict[str, Any]] = {}
+        self._variants: dict[tuple[str, str], _ResolvedVariant] = {}
 
     def trial(self, draft: Draft) -> Trial:
         """Return the trial of a draft."""
@@ -207,10 +217,10 @@ class _Signer:
             resources=draft.experiment.resources,
             needs=needs,
             tags={**draft.experiment.tags, **draft.variant.tags},
-            signature=signature_of(
-                {**resolved.identity, "needs": canonical_json(needs), "seed": canonical_json(draft.key.seed)}
+            signature=resolved.identity.with_parts(
+                {"needs": canonical_json(needs), "seed": canonical_json(draft.key.seed)}
             ),
-            group=signature_of({**resolved.identity, "needs": canonical_json(seedless)}),
+            group=resolved.identity.with_parts({"needs": canonical_json(seedless)}),
             fingerprints=resolved.fingerprints,
             point=resolved.point,
             neutral_keys=resolved.defaults.neutral_keys,
@@ -225,24 +235,28 @@ class _Signer:
         return self._resolved[key]
 
     def _resolve_anew(self, draft: Draft) -> _Resolved:
-        defaults = defaults_of(draft.task)
-        experiment = f"experiment {draft.experiment.name!r}"
-        place = f"{experiment}, variant {draft.variant.name!r}"
-        typed = self._typed.get(draft.key[:2])
-        if typed is None:
-            typed = defaults.typed(draft.experiment.config, experiment)
-            typed |= defaults.typed(draft.variant.config, place)
-            self._typed[draft.key[:2]] = typed
-        point = defaults.typed(draft.point, f"{experiment}, space")
-        overrides = typed | point
-        fingerprints = defaults.check(overrides, place)
-        identity = {
-            "task": canonical_json(draft.task),
-            "code_version": canonical_json(defaults.task.code_version),
-            "config": defaults.identity_json(overrides),
-            "fingerprints": canonical_json(fingerprints),
-        }
-        return _Resolved(defaults, overrides, point, identity, fingerprints)
+        variant = self._variants.get(draft.key[:2])
+        if variant is None:
+            variant = self._variants[draft.key[:2]] = _resolve_variant(draft)
+        defaults = variant.defaults
+        point = defaults.typed(draft.point, f"experiment {draft.experiment.name!r}, space")
+        overrides = variant.overrides | point
+        fingerprints = defaults.check(overrides, _place(draft))
+        config = ",".join(changed_members(variant.members, point).values())
+        identity = {**variant.identity, "config": f"{{{config}}}", "fingerprints": canonical_json(fingerprints)}
+        return _Resolved(defaults, overrides, point, PartialSignature(identity), fingerprints)
+
+
+def _resolve_variant(draft: Draft) -> _ResolvedVariant:
+    defaults = defaults_of(draft.task)
+    overrides = defaults.typed(draft.experiment.config, f"experiment {draft.experiment.name!r}")
+    overrides |= defaults.typed(draft.variant.config, _place(draft))
+    identity = {"task": canonical_json(draft.task), "code_version": canonical_json(defaults.task.code_version)}
+    return _ResolvedVariant(defaults, overrides, defaults.identity(overrides), identity)
+
+
+def _place(draft: Draft) -> str:
+    return f"experiment {draft.experiment.name!r}, variant {draft.variant.name!r}"
 
 
 def _listed_experiments(descriptions: Sequence[Experiment | Table]) -> list[Experiment]:

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from numbers import Integral, Real
 from typing import Any
 
 from orchestration.errors import DescriptionError, OverrideError
 from orchestration.signature import canonical_json, flatten, is_neutral, nest, with_values
-from orchestration.task import Task, load_task
+from orchestration.task import ConfigTree, Task, load_task
 
 Flat = dict[str, Any]
+Members = dict[str, str]
+"""Dotted key -> its member of the canonical JSON of a configuration."""
 
 
 class Defaults:
@@ -38,6 +40,7 @@ class Defaults:
             key: _member(key, self.values[key]) for key in sorted(self.values) if not neutral(key)
         }
         self._nested = nest(self.values)
+        self._places = dict(_places(self._tree))
         self._nodes = {key.rpartition(".")[0] for key in self.values if "." in key}
 
     def typed(self, overrides: Mapping[str, Any], place: str) -> Flat:
@@ -77,10 +80,9 @@ class Defaults:
         finally:
             self._put({key: self.values[key] for key in overrides})
 
-    def identity_json(self, overrides: Flat) -> str:
-        """Return the canonical JSON of every value that can change a result."""
-        changed = {key: _member(key, value) for key, value in overrides.items() if key in self._identity_members}
-        return f"{{{','.join({**self._identity_members, **changed}.values())}}}"
+    def identity(self, overrides: Flat) -> Members:
+        """Return the canonical JSON of every value that can change a result, by key."""
+        return changed_members(self._identity_members, overrides)
 
     def config(self, overrides: Flat, seed: int) -> dict[str, Any]:
         """Return the nested configuration of a trial; the nodes without an override are shared, so only read it."""
@@ -88,10 +90,7 @@ class Defaults:
 
     def _put(self, values: Flat) -> None:
         for dotted, value in values.items():
-            *path, key = dotted.split(".")
-            node = self._tree
-            for part in path:
-                node = node[part]
+            node, key = self._places[dotted]
             node[key] = tuple(value) if isinstance(node[key], tuple) else value
 
     def _unknown(self, key: str) -> str:
@@ -112,6 +111,20 @@ class Defaults:
 def defaults_of(task_name: str) -> Defaults:
     """Return the defaults of a task, read once per process."""
     return Defaults(task_name)
+
+
+def changed_members(members: Members, overrides: Flat) -> Members:
+    """Return the identity with other values; keys that cannot change a result are passed over."""
+    return {**members, **{key: _member(key, value) for key, value in overrides.items() if key in members}}
+
+
+def _places(tree: ConfigTree, prefix: str = "") -> Iterator[tuple[str, tuple[ConfigTree, str]]]:
+    """Yield every dotted key with the node that holds it and its name there."""
+    for name in tree:
+        if isinstance(tree[name], Mapping):
+            yield from _places(tree[name], f"{prefix}{name}.")
+        else:
+            yield prefix + name, (tree, name)
 
 
 def _member(key: str, value: Any) -> str:

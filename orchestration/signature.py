@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from hashlib import sha256
+from math import isfinite
 from typing import Any
 
 SHOWN_DIGITS = 12
@@ -16,13 +17,37 @@ _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=
 
 def canonical_json(value: Any) -> str:
     """Return one text per value: keys sorted, tuples as lists, floats by ``repr``."""
+    if type(value) is int or (type(value) is float and isfinite(value)):
+        return repr(value)  # the same text, faster; what differs between trials is mostly numbers
     return _ENCODER.encode(value)
 
 
 def signature_of(parts: Mapping[str, str]) -> str:
     """Return the hash of an object given as name -> canonical JSON: 64 hexadecimal digits."""
-    text = ",".join(f'"{name}":{parts[name]}' for name in sorted(parts))
-    return sha256(f"{{{text}}}".encode()).hexdigest()
+    return sha256(f"{{{_joined(parts)}}}".encode()).hexdigest()
+
+
+class PartialSignature:
+    """The hash of an object of which some parts are still to come; the large ones are read once for all of them."""
+
+    def __init__(self, parts: Mapping[str, str]) -> None:
+        self._parts = dict(parts)
+        self._begun: dict[str, Any] = {}  # name of the first part to come -> hash of everything before it
+
+    def with_parts(self, others: Mapping[str, str]) -> str:
+        """Return :func:`signature_of` of all parts together."""
+        first = min(others)
+        if first not in self._begun:
+            before = {name: text for name, text in self._parts.items() if name < first}
+            self._begun[first] = sha256(f"{{{_joined(before)}{',' if before else ''}".encode())
+        hashed = self._begun[first].copy()
+        after = {name: text for name, text in self._parts.items() if name > first}
+        hashed.update(f"{_joined({**after, **others})}}}".encode())
+        return hashed.hexdigest()
+
+
+def _joined(parts: Mapping[str, str]) -> str:
+    return ",".join(f'"{name}":{parts[name]}' for name in sorted(parts))
 
 
 def is_neutral(neutral_keys: tuple[str, ...], seed_key: str) -> Callable[[str], bool]:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import reduce
 from itertools import pairwise
 from math import isfinite
 from typing import Any
 
 from yacs.config import CfgNode
 
+from os2d.config import default_config
 from os2d.data.catalog import data_root, find_dataset, is_known, lacks_class_images
 from os2d.engine.metric_names import best_model_metric, evaluated_datasets, evaluation_names, on_dataset
 from os2d.errors import ConfigError
@@ -114,6 +114,8 @@ RULES = (
     Rule("three positive numbers", lambda v: len(v) == 3 and _every(lambda s: s > 0)(v), ("model.normalization_std",)),
 )
 
+_DEFAULTS = default_config()
+
 
 def check_training(config: CfgNode) -> None:
     """Check the configuration of a training.
@@ -138,13 +140,8 @@ def check_training(config: CfgNode) -> None:
 
 def check_evaluation(config: CfgNode) -> None:
     """Check the configuration of an evaluation; see :func:`check_training`."""
-    _check_nothing_is_none(config)
-    for key, names in CHOICES.items():
-        choose(key, str(_value(config, key)), dict.fromkeys(names))
-    for rule in RULES:
-        for key in rule.keys:
-            if not rule.holds(_value(config, key)):
-                raise ConfigError(f"{key}: expected {rule.expected}, got {_value(config, key)!r}")
+    for key, value in _changed(config, _DEFAULTS).items():
+        check_value(key, value)
     _check_evaluated_datasets(config)
     for branch in ("eval", "mining"):
         heatmaps = config.visualization[branch]
@@ -170,14 +167,27 @@ def check_pictures_are_kept(config: CfgNode) -> None:
             )
 
 
-def _check_nothing_is_none(config: CfgNode, prefix: str = "") -> None:
-    """Refuse None, which yacs takes for any key; ``anneal_lr.type None`` is another way to write ``none``."""
+def _changed(config: CfgNode, defaults: CfgNode, prefix: str = "") -> dict[str, Any]:
+    """Return dotted key -> value of what is not as in the defaults, which need no check: few of the many keys."""
+    changed: dict[str, Any] = {}
     for name, value in config.items():
-        key = prefix + name
-        if isinstance(value, CfgNode):
-            _check_nothing_is_none(value, key + ".")
-        elif value is None and key != "train.optim.anneal_lr.type":
-            raise ConfigError(f"{key}: expected a value, got None; leave the key out for its default")
+        if value != defaults[name]:
+            if isinstance(value, CfgNode):
+                changed |= _changed(value, defaults[name], f"{prefix}{name}.")
+            else:
+                changed[prefix + name] = value
+    return changed
+
+
+def check_value(key: str, value: Any) -> None:
+    """Check one value by itself; yacs takes None for any key, ``anneal_lr.type None`` is another way to write none."""
+    if value is None and key != "train.optim.anneal_lr.type":
+        raise ConfigError(f"{key}: expected a value, got None; leave the key out for its default")
+    if key in CHOICES:
+        choose(key, str(value), dict.fromkeys(CHOICES[key]))
+    for rule in RULES:
+        if key in rule.keys and not rule.holds(value):
+            raise ConfigError(f"{key}: expected {rule.expected}, got {value!r}")
 
 
 def _check_evaluated_datasets(config: CfgNode) -> None:
@@ -269,7 +279,3 @@ def _check_dataset_name(name: str, config: CfgNode) -> None:
             f"data set {name!r}: has boxes but no class images, which OS2D needs for training and evaluation; it "
             "serves a detector of all classes"
         )
-
-
-def _value(config: CfgNode, dotted_key: str) -> Any:
-    return reduce(lambda node, part: node[part], dotted_key.split("."), config)

@@ -2,22 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from yacs.config import CfgNode
-
 from os2d.config import NEUTRAL_KEYS, default_config
 from os2d.config_check import check_evaluation, check_training
-from os2d.data.fingerprint import fingerprints
+from os2d.data.fingerprint import evaluation_fingerprints, fingerprints
 from os2d.run import Task
-
-
-def _evaluation_fingerprints(config: CfgNode) -> Mapping[str, str]:
-    evaluation_only = config.clone()
-    evaluation_only.defrost()
-    evaluation_only.train.do_training = False
-    return fingerprints(evaluation_only)
-
 
 train = Task(
     function="os2d.engine.training:train_task",
@@ -34,7 +22,7 @@ evaluate = Task(
     default_config=default_config,
     code_version="1",
     validate=check_evaluation,
-    fingerprints=_evaluation_fingerprints,
+    fingerprints=evaluation_fingerprints,
     neutral_keys=NEUTRAL_KEYS,
 )
 """Evaluate a trained, loaded or fresh network; see :mod:`os2d.engine.evaluation_task`."""

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum, auto
+from functools import lru_cache
 from pathlib import Path
 
 from yacs.config import CfgNode
@@ -191,12 +192,14 @@ def dataset_names() -> list[str]:
     return [*_SHELF, *_TABLES, *_INSTRE, episodes, *detector]
 
 
+@lru_cache
 def is_known(name: str) -> bool:
     """Return whether a name is that of a data set, wherever its files may lie; ``custom:`` names are not judged."""
     key = name.lower()
     return key in {**_SHELF, **_TABLES, **_INSTRE} or any(re.fullmatch(p, key, re.ASCII) for p in _IMAGENET)
 
 
+@lru_cache
 def lacks_class_images(name: str) -> bool:
     """Return whether a known data set has boxes only, for a detector of all classes."""
     return any(re.fullmatch(pattern, name.lower(), re.ASCII) for pattern in (_IMAGENET_TRAIN, _IMAGENET_VAL))
@@ -285,6 +288,7 @@ _IMAGENET: dict[str, Callable[..., DatasetSource]] = {
 """Pattern of a name -> who knows the files behind it; the number in the name is an argument."""
 
 
+@lru_cache
 def _shelf(name: str, root: Path, parameters: ShelfParameters) -> DatasetSource:
     folder = shelf_folder(root, parameters)
     return DatasetSource(

@@ -158,9 +158,18 @@ def _fingerprint_of_files(source: DatasetSource) -> str:
 
 def fingerprints(config: CfgNode) -> dict[str, str]:
     """Return name -> hash of every data set and weights file that a configuration reads."""
+    return _fingerprints(config, reads_train_set=config.train.do_training)
+
+
+def evaluation_fingerprints(config: CfgNode) -> dict[str, str]:
+    """Return what :func:`fingerprints` does, for a task that never trains."""
+    return _fingerprints(config, reads_train_set=False)
+
+
+def _fingerprints(config: CfgNode, *, reads_train_set: bool) -> dict[str, str]:
     root = data_root(config)
     names = [name for name in config.eval.dataset_names if name]
-    if config.train.do_training or config.eval.train_subset_for_eval_size > 0:
+    if reads_train_set or config.eval.train_subset_for_eval_size > 0:
         names.insert(0, config.train.dataset_name)
     found = {name: dataset_fingerprint(name, root) for name in names}
     for key, value in (("init.model", config.init.model), ("init.transform", config.init.transform)):

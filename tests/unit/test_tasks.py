@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 from yacs.config import CfgNode
 
+from orchestration.signature import flatten
 from os2d import tasks
 from os2d.config import default_config
-from os2d.config_check import CHOICES
+from os2d.config_check import CHOICES, check_value
 from os2d.data.eval_loader import _VIEWS
 from os2d.engine.objective import CLASS_OBJECTIVES
 from os2d.errors import ConfigError, DataError
@@ -30,6 +31,8 @@ def test_planning_imports_no_torch() -> None:
 def test_the_defaults_are_accepted() -> None:
     tasks.train.validate(default_config())
     tasks.evaluate.validate(default_config())
+    for key, value in flatten(default_config()).items():
+        check_value(key, value)
 
 
 def test_names_of_the_check_are_the_names_that_exist() -> None:

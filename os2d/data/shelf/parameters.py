@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 
 GENERATOR_VERSION = 2
@@ -48,6 +49,7 @@ class ShelfParameters:
     noise: float = 2.5
 
 
+@lru_cache
 def shelf_fingerprint(parameters: ShelfParameters) -> str:
     """Return the hash of everything that decides the drawn files, 64 hex digits."""
     description = {"generator": GENERATOR_VERSION, **asdict(parameters)}
