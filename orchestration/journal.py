@@ -19,6 +19,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -35,14 +36,17 @@ from orchestration.durable import (
     make_folder,
     named_failure,
     read_bytes,
+    read_last_lines,
     read_lines,
     read_whole,
     to_json,
     write_whole,
 )
-from orchestration.errors import JournalError, NewerFormatError
+from orchestration.errors import JournalError, LaunchError, NewerFormatError
 from orchestration.plan import Trial
 from orchestration.signature import flatten, is_neutral, nest
+
+logger = logging.getLogger(__name__)
 
 FORMAT = 1
 """Of the folder; a version that reads folders of the one before, but not the other way round, has the next number."""
@@ -69,13 +73,6 @@ _FINAL = {
     Outcome.CANCELLED: State.CANCELLED,
     Outcome.PRUNED: State.PRUNED,
 }
-
-
-_ENDED_JOBS = {
-    *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED"),
-    *("NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "REVOKED", "TIMEOUT"),
-}
-"""What SLURM calls a job that it will not run any more."""
 
 
 class Point(NamedTuple):
@@ -269,6 +266,14 @@ class TrialFolder:
             for name, value in record["metrics"].items()
         ], end
 
+    def newest(self, metric: str | None = None) -> Point | None:
+        """Return the value that was logged last, of this metric or of any; of a long file only the end is read."""
+        for record in read_last_lines(self.metrics_file):
+            name = next(reversed(record["metrics"]), None) if metric is None else metric
+            if name in record["metrics"]:
+                return Point(name, float(record["metrics"][name]), record["step"], record["time_ms"])
+        return None
+
     def samples_from(self, offset: int) -> tuple[list[Sample], int]:
         """Return the load of the machine as written behind a byte offset, and the next offset."""
         records, end = read_lines(self.system_file, offset)
@@ -431,12 +436,13 @@ def _is_looked_after(request: Mapping[str, Any], lives: Callable[[Owner], bool |
 
 
 def _scheduler_has(job: str) -> bool:
+    from orchestration.launch.slurm_queue import snapshot  # runs commands: only where a trial names a job
+
     try:
-        from orchestration.launch.slurm_queue import snapshot  # runs commands: only where a trial names a job
-    except ModuleNotFoundError:
-        return False
-    known = snapshot().get(job)
-    return known is not None and known.state not in _ENDED_JOBS
+        return job in snapshot()
+    except LaunchError as error:
+        logger.warning("%s; a trial whose job cannot be asked for counts as queued", error)
+        return True
 
 
 def _require(fields: Any | None, path: Path) -> Any:

@@ -121,8 +121,9 @@ def _print_summary(summary: Summary, plan: Plan, runs: Runs, console: Console) -
         state = summary.states[trial.signature]
         if state is State.FAILED or trial.signature in summary.reasons:
             reason = summary.reasons.get(trial.signature) or _last_message(runs.folder(trial.signature))
+            told = reason if reason.startswith(state) else f"{state}: {reason}"
             console.print(
-                f"{trial.experiment}/{trial.name}: {state}: {reason}",
+                f"{trial.experiment}/{trial.name}: {told}",
                 style="red",
                 highlight=False,
                 markup=False,

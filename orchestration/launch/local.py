@@ -178,6 +178,9 @@ class _Pool:
         if job.folder.is_done():
             self._ready.remove(job)
             self._release_dependents(job)
+        elif (wish := job.folder.cancel_wish()) is not None:
+            self._ready.remove(job)
+            self.given_up[job.trial.signature] = f"cancelled by {wish.why}"
         elif last is not None and last.is_live():  # somebody else is at it
             job.not_before = now + ELSEWHERE_SECONDS
         elif (place := self._room.take(job.trial.resources)) is not None:

@@ -35,6 +35,9 @@ def run_trial(config: Mapping[str, Any]) -> None:
     forwarder = _Forwarder(folder)
     starts = 0
     while not folder.is_done() and not session.is_stopping():
+        if (wish := folder.cancel_wish()) is not None:
+            session.give_up(folder.signature, f"cancelled by {wish.why}")
+            break
         last = folder.last_attempt()
         if last is not None and last.is_live():  # somebody else is at it
             time.sleep(ELSEWHERE_SECONDS)

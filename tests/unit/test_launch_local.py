@@ -168,3 +168,14 @@ def test_the_settings_of_a_launch_reach_the_worker(runs, tmp_path):
     start([Experiment("e", TASK, config)], runs, cpus=1)
     assert json.loads((folder.path / "request.json").read_text())["settings"]["runtime.seconds_per_step"] == 0.25
     assert folder.trial_to_run().config["runtime"]["seconds_per_step"] == 0.25
+
+
+def test_a_trial_that_somebody_cancelled_meanwhile_is_not_started(runs):
+    planned = plan([Experiment("e", TASK, seeds=2)])
+    for trial in planned.trials:
+        runs.create(trial)
+        runs.ask(trial, [])
+    runs.folder(planned.trials[0].signature).cancel("somebody")
+    given_up = LocalLauncher(cpus=1).run(planned.trials, runs, Halt())
+    assert given_up == {planned.trials[0].signature: "cancelled by somebody"}
+    assert [runs.folder(trial.signature).state() for trial in planned.trials] == [State.CANCELLED, State.DONE]
