@@ -269,9 +269,9 @@ class TrialFolder:
     def newest(self, metric: str | None = None) -> Point | None:
         """Return the value that was logged last, of this metric or of any; of a long file only the end is read."""
         for record in read_last_lines(self.metrics_file):
-            name = next(reversed(record["metrics"]), None) if metric is None else metric
-            if name in record["metrics"]:
-                return Point(name, float(record["metrics"][name]), record["step"], record["time_ms"])
+            for name, value in reversed(record["metrics"].items()):
+                if metric in (None, name):
+                    return Point(name, float(value), record["step"], record["time_ms"])
         return None
 
     def samples_from(self, offset: int) -> tuple[list[Sample], int]:

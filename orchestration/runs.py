@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from orchestration.claim import Owner
 from orchestration.durable import link_to, make_folder
@@ -17,6 +17,14 @@ from orchestration.plan import Entry, Trial
 from orchestration.signature import SHOWN_DIGITS, canonical_json, flatten, is_neutral
 
 _BLOCKING = (State.FAILED, State.BLOCKED, State.PRUNED)
+
+
+class Named(NamedTuple):
+    """A name that was given to a trial."""
+
+    experiment: str
+    name: str
+    folder: TrialFolder
 
 
 class Runs:
@@ -36,13 +44,13 @@ class Runs:
         paths = (path for path in self.root.iterdir() if len(path.name) == 64)
         return [folder for folder in map(TrialFolder, sorted(paths)) if folder.exists()]
 
-    def names(self) -> list[tuple[str, str, TrialFolder]]:
-        """Return (experiment, trial name, folder) of every name ever given to a trial, sorted."""
+    def names(self) -> list[Named]:
+        """Return every name ever given to a trial, sorted by experiment and name."""
         by_name = self.root / "by-name"
         if not by_name.is_dir():
             return []
         return [
-            (experiment.name, link.name, self.folder(os.readlink(link).rpartition("/")[2]))  # noqa: PTH115 - of thousands
+            Named(experiment.name, link.name, self.folder(os.readlink(link).rpartition("/")[2]))  # noqa: PTH115 - of thousands
             for experiment in sorted(os.scandir(by_name), key=lambda entry: entry.name)
             for link in sorted(os.scandir(experiment), key=lambda entry: entry.name)
             if link.is_symlink()
