@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ for _name, _value in {
 
 import mlflow.entities as entities  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
+from mlflow.store.artifact.artifact_repo import ArtifactRepository  # noqa: E402
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository  # noqa: E402
 from mlflow.tracking import MlflowClient  # noqa: E402
 from sqlalchemy.exc import SQLAlchemyError  # noqa: E402
 
@@ -40,8 +43,6 @@ for _noisy in ("mlflow", "alembic"):
     logging.getLogger(_noisy).setLevel(logging.WARNING)
 
 METRICS_PER_BATCH = 1000
-PARAMS_PER_BATCH = 100
-TAGS_PER_BATCH = 100
 LONGEST_PARAM = 6000
 LONGEST_TAG = 8000
 OPENING_DEADLINE_SECONDS = 120.0
@@ -60,6 +61,7 @@ class StoredRun:
     tags: Mapping[str, str]
     params: Mapping[str, str]
     metrics: Mapping[str, float]
+    artifact_uri: str
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,11 @@ class MlflowStore:
             found = self._client.get_experiment_by_name(name)
         return found.experiment_id if found else None
 
+    def experiment_ids(self) -> list[str]:
+        """Return the identifiers of all experiments."""
+        with _translated(self.location):
+            return [experiment.experiment_id for experiment in self._client.search_experiments()]
+
     def require_experiment(self, name: str) -> str:
         """Return the identifier of an experiment, creating it, or restoring it when it was deleted."""
         with _translated(self.location):
@@ -127,11 +134,11 @@ class MlflowStore:
 
     def runs(self, tags: Mapping[str, str], experiment_ids: Sequence[str] | None = None) -> list[StoredRun]:
         """Return the runs that carry all ``tags``, oldest first, in the given experiments or in all of them."""
-        condition = " and ".join(f"tags.`{key}` = {_quoted(value)}" for key, value in tags.items())
+        condition = _condition(tags)
         found: list[StoredRun] = []
         with _translated(self.location):
             if experiment_ids is None:
-                experiment_ids = [experiment.experiment_id for experiment in self._client.search_experiments()]
+                experiment_ids = self.experiment_ids()
             token: str | None = None
             while experiment_ids:
                 page = self._client.search_runs(list(experiment_ids), condition, max_results=1000, page_token=token)
@@ -141,43 +148,61 @@ class MlflowStore:
                     break
         return sorted(found, key=lambda run: (run.started_ms, run.run_id))
 
-    def create_run(self, experiment_id: str, name: str, tags: Mapping[str, str], started_ms: int) -> str:
-        """Create a run together with its tags, in one transaction, and return its identifier."""
+    def has_runs(self, tags: Mapping[str, str], experiment_ids: Sequence[str]) -> bool:
+        """Tell whether any of the experiments has a run that carries all ``tags``."""
+        if not experiment_ids:
+            return False
+        with _translated(self.location):
+            return bool(self._client.search_runs(list(experiment_ids), _condition(tags), max_results=1))
+
+    def create_run(self, experiment_id: str, name: str, tags: Mapping[str, str], started_ms: int) -> StoredRun:
+        """Create a run together with its tags, in one transaction."""
         with _translated(self.location):
             run = self._client.create_run(experiment_id, start_time=started_ms, tags=_fitting_tags(tags), run_name=name)
-        return run.info.run_id
+        return _stored_run(run)
 
-    def log_points(self, run_id: str, points: Iterable[StoredPoint]) -> int:
-        """Write metric values in batches and return how many; writing a value again changes nothing."""
+    def log(
+        self, run_id: str, points: Iterable[StoredPoint], params: Mapping[str, str], tags: Mapping[str, str]
+    ) -> int:
+        """Write metric values in batches, with the last one parameters and tags; return how many values.
+
+        Writing a value again changes nothing, tags replace the values they had, and a parameter can never be changed.
+        """
         written = 0
-        for batch in _batches(points, METRICS_PER_BATCH):
+        batches = list(_batches(points, METRICS_PER_BATCH)) or [[]]
+        for number, batch in enumerate(batches, start=1):
             metrics = [entities.Metric(point.name, point.value, point.time_ms, point.step) for point in batch]
+            rest = (params, _fitting_tags(tags)) if number == len(batches) else ({}, {})
             with _translated(self.location):
-                self._client.log_batch(run_id, metrics=metrics)
+                self._client.log_batch(
+                    run_id,
+                    metrics=metrics,
+                    params=[entities.Param(key, value) for key, value in rest[0].items()],
+                    tags=[entities.RunTag(key, value) for key, value in rest[1].items()],
+                )
             written += len(batch)
         return written
 
-    def log_params(self, run_id: str, params: Mapping[str, str]) -> None:
-        """Write parameters that the run does not have yet; a parameter can never be changed."""
-        for batch in _batches(params.items(), PARAMS_PER_BATCH):
-            with _translated(self.location):
-                self._client.log_batch(run_id, params=[entities.Param(key, value) for key, value in batch])
+    def keep_texts(self, run: StoredRun, texts: Mapping[str, str]) -> None:
+        """Write text artifacts: path inside the run's artifacts -> content."""
+        if not texts:
+            return
+        with _translated(self.location), tempfile.TemporaryDirectory() as folder:
+            for name, text in texts.items():
+                file = Path(folder, name)
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(text, encoding="utf-8")
+            self._artifacts(run).log_artifacts(folder)
 
-    def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
-        """Set tags, replacing the values they had."""
-        for batch in _batches(_fitting_tags(tags).items(), TAGS_PER_BATCH):
-            with _translated(self.location):
-                self._client.log_batch(run_id, tags=[entities.RunTag(key, value) for key, value in batch])
-
-    def log_text(self, run_id: str, text: str, artifact: str) -> None:
-        """Write a text artifact."""
+    def keep_files(self, run: StoredRun, files: Iterable[tuple[Path, str]]) -> None:
+        """Copy files into folders of the run's artifacts; an empty name is the top."""
         with _translated(self.location):
-            self._client.log_text(run_id, text, artifact)
+            for file, folder in files:
+                self._artifacts(run).log_artifact(str(file), folder or None)
 
-    def log_file(self, run_id: str, file: Path, folder: str | None) -> None:
-        """Copy a file into a folder of the run's artifacts."""
-        with _translated(self.location):
-            self._client.log_artifact(run_id, str(file), folder)
+    def _artifacts(self, run: StoredRun) -> ArtifactRepository:
+        """Return where a run's artifacts go, without asking the store for the run again as the client does."""
+        return get_artifact_repository(run.artifact_uri, tracking_uri=self.location.uri)
 
     def reopen(self, run_id: str) -> None:
         """Set a run to RUNNING."""
@@ -210,6 +235,7 @@ def _stored_run(run: entities.Run) -> StoredRun:
         tags=run.data.tags,
         params=run.data.params,
         metrics=run.data.metrics,
+        artifact_uri=run.info.artifact_uri,
     )
 
 
@@ -236,6 +262,10 @@ def _translated(location: StoreLocation) -> Iterator[None]:
     except (MlflowException, SQLAlchemyError, OSError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise StoreError(f"tracking store {location.uri}: {reason}") from error
+
+
+def _condition(tags: Mapping[str, str]) -> str:
+    return " and ".join(f"tags.`{key}` = {_quoted(value)}" for key, value in tags.items())
 
 
 def _quoted(value: str) -> str:

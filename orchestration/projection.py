@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -23,9 +23,17 @@ from orchestration.metric_names import mlflow_names
 from orchestration.mlflow_store import LONGEST_PARAM, MlflowStore, StoredPoint, StoredRun
 from orchestration.runs import Runs
 from orchestration.store_location import StoreError, StoreLocation
-from orchestration.tracking_marks import Mark, marks_file, news_since, read_marks, write_marks
+from orchestration.tracking_marks import (
+    Mark,
+    marks_file,
+    news_since,
+    read_marks,
+    system_news_since,
+    write_marks,
+)
 from orchestration.trial_record import (
     KIND,
+    LONG_PARAMS,
     NOT_FINITE,
     RUN_STATUS,
     SIGNATURE,
@@ -61,12 +69,16 @@ class Written:
 
 
 class _Look(NamedTuple):
-    """A trial folder as one glance shows it: ``started_ms`` is None before the first attempt."""
+    """A trial folder as one glance shows it: ``started_ms`` is None before the first attempt.
+
+    Of a trial that was done at the last look, nothing else is read again and ``attempts`` is empty.
+    """
 
     folder: TrialFolder
     state: State
     started_ms: int | None
     seen: tuple[str | int, ...]
+    attempts: Sequence[Attempt] = ()
 
 
 class Projection:
@@ -78,7 +90,7 @@ class Projection:
         self._marks_file = marks_file(runs.root, location.uri)
         self._store: MlflowStore | None = None
         self._parents: dict[str, StoredRun] = {}
-        self._run_ids: dict[str, str] = {}
+        self._trial_runs: dict[str, StoredRun] = {}
         self._statuses: dict[str, str] = {}
 
     def update(self, experiments: Collection[str] | None = None) -> Written:
@@ -121,14 +133,16 @@ class Projection:
         if not started:
             return
         parent = self._parent(name, min(started))
+        others_have_runs = self._others_have_runs(parent) if any(map(self._is_unknown, looks)) else False
         for look in looks:
             mark = marks.get(look.folder.signature)
             if look.started_ms is None or self._is_current(mark, look):
                 continue
             try:
-                run_id = self._run_id(name, look, parent, written)
-                mark = mark if mark is not None and mark.run_id == run_id else Mark(run_id, look.started_ms)
-                marks[look.folder.signature] = self._write(look, mark, written)
+                run, is_new = self._run_of(look, parent, others_have_runs)
+                written.created += is_new
+                mark = mark if mark is not None and mark.run_id == run.run_id else Mark(run.run_id, look.started_ms)
+                marks[look.folder.signature] = self._write(look, run, mark, written)
                 written.updated += 1
             except OrchestrationError as error:
                 self._judge(error, look.folder, written)
@@ -138,53 +152,41 @@ class Projection:
 
     def _is_current(self, mark: Mark | None, look: _Look) -> bool:
         """Tell whether the store has all of a trial; a store that lost the run, deleted or replaced, has not."""
-        return mark is not None and mark.seen == look.seen and self._run_ids.get(look.folder.signature) == mark.run_id
+        run = self._trial_runs.get(look.folder.signature)
+        return mark is not None and mark.seen == look.seen and run is not None and run.run_id == mark.run_id
 
     def _judge(self, error: OrchestrationError, folder: TrialFolder, written: Written) -> None:
         """Go on with the other trials when the fault is this trial's, not the store's."""
         if isinstance(error, StoreError) and self._location.problem() is not None:
             raise error
-        self._run_ids.pop(folder.signature, None)
+        self._trial_runs.pop(folder.signature, None)
         written.problems.append(f"{folder.trial.experiment}/{folder.trial.name}: {error}")
 
-    def _write(self, look: _Look, mark: Mark, written: Written) -> Mark:
+    def _write(self, look: _Look, run: StoredRun, mark: Mark, written: Written) -> Mark:
         store, folder = self._opened(), look.folder
-        attempts = folder.attempts()
+        attempts = look.attempts or folder.attempts()
         mark, points = news_since(mark, folder)
-        stored_names = mlflow_names(mark.names)
-        written.points += store.log_points(mark.run_id, (_stored(point, stored_names) for point in points))
+        mark, system_points = system_news_since(mark, folder)
+        stored_names = mlflow_names([*mark.names, *dict.fromkeys(point.name for point in system_points)])
+        texts: dict[str, str] = {}
+        params: dict[str, str] = {}
         tags = progress_tags(folder, look.state, attempts)
         if mark.not_finite:
             tags[NOT_FINITE] = ", ".join(mark.not_finite)
-        store.set_tags(mark.run_id, tags)
         if not mark.described:
-            self._describe(folder, mark.run_id)
+            described = _description(folder.trial.config, known=run.params)
+            params, texts = described.params, described.texts
+            tags |= described.tags
+        files: list[tuple[Path, str]] = []
         if look.state is State.DONE:
-            self._keep_artifacts(folder, attempts, mark.run_id)
-        self._set_status(mark.run_id, RUN_STATUS[look.state], _ended_ms(folder, attempts))
+            texts |= _record(folder, attempts)
+            files += _files(folder, attempts)
+        store.keep_texts(run, texts)
+        store.keep_files(run, files)
+        written.points += len(points)
+        store.log(run.run_id, (_stored(point, stored_names) for point in [*points, *system_points]), params, tags)
+        self._set_status(run.run_id, RUN_STATUS[look.state], _ended_ms(folder, attempts))
         return replace(mark, described=True, seen=look.seen)
-
-    def _describe(self, folder: TrialFolder, run_id: str) -> None:
-        store = self._opened()
-        config = folder.trial.config
-        store.log_text(run_id, yaml.safe_dump(config, sort_keys=False, allow_unicode=True), "config.yaml")
-        known = store.run(run_id).params
-        params = {key: value for key, value in params_of(config).items() if key not in known}
-        store.log_params(run_id, {key: value for key, value in params.items() if len(value) <= LONGEST_PARAM})
-        for key, value in params.items():
-            if len(value) > LONGEST_PARAM:
-                store.log_text(run_id, value, f"params/{key}.txt")
-
-    def _keep_artifacts(self, folder: TrialFolder, attempts: list[Attempt], run_id: str) -> None:
-        store = self._opened()
-        provenance = [{"attempt": attempt.number, **attempt.provenance} for attempt in attempts]
-        store.log_text(run_id, json.dumps(provenance, indent=1, default=str), "provenance.json")
-        if (attempts[-1].folder / "diff.patch").exists():
-            store.log_file(run_id, attempts[-1].folder / "diff.patch", None)
-        for file in sorted(path for path in folder.artifacts.rglob("*") if path.is_file()):
-            if file.stat().st_size <= LARGEST_ARTIFACT_BYTES:
-                inside = file.parent.relative_to(folder.artifacts).as_posix()
-                store.log_file(run_id, file, None if inside == "." else inside)
 
     def _set_status(self, run_id: str, status: str, ended_ms: int) -> None:
         if status != "RUNNING":
@@ -198,21 +200,27 @@ class Projection:
             self._store = MlflowStore(self._location)
         return self._store
 
-    def _run_id(self, experiment: str, look: _Look, parent: StoredRun, written: Written) -> str:
-        """Return the run of a trial, found or created."""
+    def _run_of(self, look: _Look, parent: StoredRun, others_have_runs: bool) -> tuple[StoredRun, bool]:
+        """Return the run of a trial and whether it had to be created."""
         signature = look.folder.signature
-        if signature not in self._run_ids:
-            elsewhere = self._opened().runs({SIGNATURE: signature})
-            if elsewhere:
-                self._know(elsewhere)
-            else:
-                trial = look.folder.trial
-                tags = {**identity_tags(trial), "mlflow.parentRunId": parent.run_id}
-                run_id = self._opened().create_run(parent.experiment_id, trial.name, tags, look.started_ms or now_ms())
-                self._run_ids[signature] = run_id
-                self._statuses[run_id] = "RUNNING"
-                written.created += 1
-        return self._run_ids[signature]
+        if signature not in self._trial_runs and others_have_runs:
+            self._know(self._opened().runs({SIGNATURE: signature}))
+        if signature in self._trial_runs:
+            return self._trial_runs[signature], False
+        trial = look.folder.trial
+        tags = {**identity_tags(trial), "mlflow.parentRunId": parent.run_id}
+        run = self._opened().create_run(parent.experiment_id, trial.name, tags, look.started_ms or now_ms())
+        self._know([run])
+        return run, True
+
+    def _is_unknown(self, look: _Look) -> bool:
+        return look.started_ms is not None and look.folder.signature not in self._trial_runs
+
+    def _others_have_runs(self, parent: StoredRun) -> bool:
+        """Tell whether a trial may have its run in another experiment; else nobody need look there for each trial."""
+        store = self._opened()
+        others = [found for found in store.experiment_ids() if found != parent.experiment_id]
+        return store.has_runs({KIND: "trial"}, others)
 
     def _parent(self, experiment: str, started_ms: int) -> StoredRun:
         """Return the parent run of an experiment, found or created; the first time, learn its runs as well."""
@@ -223,7 +231,7 @@ class Projection:
             parents = store.runs({KIND: "experiment"}, [experiment_id])
             if not parents:
                 tags = {KIND: "experiment", "oneshot.experiment": experiment}
-                parents = [store.run(store.create_run(experiment_id, experiment, tags, started_ms))]
+                parents = [store.create_run(experiment_id, experiment, tags, started_ms)]
             parent = parents[0]
             self._parents[experiment] = parent
             self._statuses[parent.run_id] = parent.status
@@ -231,7 +239,7 @@ class Projection:
 
     def _know(self, runs: Iterable[StoredRun]) -> None:
         for run in runs:  # oldest first; should two writers have raced on a server, the older run is the trial's
-            self._run_ids.setdefault(run.tags[SIGNATURE], run.run_id)
+            self._trial_runs.setdefault(run.tags[SIGNATURE], run)
             self._statuses[run.run_id] = run.status
 
 
@@ -243,7 +251,48 @@ def _look(folder: TrialFolder, mark: Mark | None) -> _Look:
         size = folder.metrics_file.stat().st_size
     except FileNotFoundError:
         size = 0
-    return _Look(folder, state, attempts[0].started_ms if attempts else None, (state.value, len(attempts), size))
+    started_ms = attempts[0].started_ms if attempts else None
+    return _Look(folder, state, started_ms, (state.value, len(attempts), size), attempts)
+
+
+class _Description(NamedTuple):
+    """What a run says of its configuration, once."""
+
+    params: dict[str, str]
+    texts: dict[str, str]
+    tags: dict[str, str]
+
+
+def _description(config: Mapping[str, Any], known: Mapping[str, str]) -> _Description:
+    """Return the configuration as parameters, those that are too long as files that a tag names, and as one file."""
+    params = params_of(config)
+    files = {f"params/{key}.txt": value for key, value in params.items() if len(value) > LONGEST_PARAM}
+    return _Description(
+        params={k: value for k, value in params.items() if len(value) <= LONGEST_PARAM and k not in known},
+        texts={"config.yaml": yaml.safe_dump(config, sort_keys=False, allow_unicode=True), **files},
+        tags={LONG_PARAMS: ", ".join(files)} if files else {},
+    )
+
+
+def _record(folder: TrialFolder, attempts: Sequence[Attempt]) -> dict[str, str]:
+    """Return the provenance of all attempts, and where the checkpoints are: those are never copied."""
+    provenance = [{"attempt": attempt.number, **attempt.provenance} for attempt in attempts]
+    texts = {"provenance.json": json.dumps(provenance, indent=1, default=str)}
+    checkpoints = sorted(path for path in folder.checkpoints.glob("*") if path.is_file())
+    if checkpoints:
+        lines = (f"{path}  {path.stat().st_size} bytes\n" for path in checkpoints)
+        texts["checkpoints.txt"] = f"on {attempts[-1].host}:\n{''.join(lines)}"
+    return texts
+
+
+def _files(folder: TrialFolder, attempts: Sequence[Attempt]) -> Iterator[tuple[Path, str]]:
+    """Yield the files that are copied, each with the folder it goes to."""
+    if (attempts[-1].folder / "diff.patch").exists():
+        yield attempts[-1].folder / "diff.patch", ""
+    for file in sorted(path for path in folder.artifacts.rglob("*") if path.is_file()):
+        if file.stat().st_size <= LARGEST_ARTIFACT_BYTES:
+            inside = file.parent.relative_to(folder.artifacts).as_posix()
+            yield file, "" if inside == "." else inside
 
 
 def _stored(point: Point, stored_names: dict[str, str]) -> StoredPoint:
@@ -252,7 +301,7 @@ def _stored(point: Point, stored_names: dict[str, str]) -> StoredPoint:
     return StoredPoint(stored_names[point.name], value, point.step, point.time_ms)
 
 
-def _ended_ms(folder: TrialFolder, attempts: list[Attempt]) -> int:
+def _ended_ms(folder: TrialFolder, attempts: Sequence[Attempt]) -> int:
     result = folder.result()
     if result is not None:
         return result.finished_ms

@@ -7,6 +7,7 @@ import platform
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,10 @@ from orchestration.durable import to_json, write_whole
 
 PACKAGES = ("torch", "torchvision", "numpy", "ray", "mlflow", "submitit", "yacs")
 MAX_DIFF_BYTES = 20_000_000
-SHOWN_VARIABLES = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "SLURM_JOB_ID", "SLURM_RESTART_COUNT")
+SHOWN_VARIABLES = (
+    *("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "MKL_NUM_THREADS"),
+    *("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_RESTART_COUNT", "SLURM_CLUSTER_NAME"),
+)
 
 
 def write_provenance(folder: Path, code: Path) -> None:
@@ -35,6 +39,7 @@ def write_provenance(folder: Path, code: Path) -> None:
         "folder": str(Path.cwd()),
         "host": socket.gethostname(),
         "owner": vars(Owner.this_process()),
+        "launcher": launcher_of(os.environ),
         "user": os.environ.get("USER", ""),
         "platform": platform.platform(),
         "python": platform.python_version(),
@@ -43,6 +48,13 @@ def write_provenance(folder: Path, code: Path) -> None:
         "git": git,
     }
     write_whole(folder / "provenance.json", to_json(record, indent=1), durable=False)
+
+
+def launcher_of(environment: Mapping[str, str]) -> str:
+    """Return which back end started a process: what each of them leaves in the environment tells."""
+    if "RAY_RAYLET_PID" in environment:
+        return "ray"
+    return "slurm" if "SLURM_JOB_ID" in environment else "local"
 
 
 def _versions() -> dict[str, str]:

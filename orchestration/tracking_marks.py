@@ -19,7 +19,9 @@ from orchestration.journal import Point, TrialFolder
 
 logger = logging.getLogger(__name__)
 
-_VERSION = 1
+_VERSION = 2
+_SYSTEM_SECONDS = (10, 60)
+"""Load of the machine is written about this often within the first hour of a trial, and later."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class Mark:
         not_finite: those that had an infinite value.
         seen: how the folder looked then; a folder that looks the same has no news.
         described: whether parameters and configuration were written.
+        system_offset: bytes of the file on the machine's load that were written.
+        system_step: the last step among them, in seconds since the trial began; -1 for none.
     """
 
     run_id: str
@@ -45,6 +49,8 @@ class Mark:
     not_finite: tuple[str, ...] = ()
     seen: tuple[str | int, ...] = ()
     described: bool = False
+    system_offset: int = 0
+    system_step: int = -1
 
 
 def marks_file(runs_root: Path, tracking_uri: str) -> Path:
@@ -94,6 +100,24 @@ def news_since(mark: Mark, folder: TrialFolder) -> tuple[Mark, list[Point]]:
         ),
         points,
     )
+
+
+def system_news_since(mark: Mark, folder: TrialFolder) -> tuple[Mark, list[Point]]:
+    """Return the load of the machine that is not in the store yet, and the mark for when it is.
+
+    A step is a second since the trial began. Of a long trial a part is enough: days of full detail would be more than
+    everything else that it measured.
+    """
+    samples, offset = folder.samples_from(mark.system_offset)
+    points: list[Point] = []
+    last = mark.system_step
+    for sample in samples:
+        step = max(0, (sample.time_ms - mark.started_ms) // 1000)
+        pause = _SYSTEM_SECONDS[0] // 2 if step < 3600 else _SYSTEM_SECONDS[1]
+        if last < 0 or step - last >= pause:
+            points += (Point(name, value, step, sample.time_ms) for name, value in sample.values.items())
+            last = step
+    return replace(mark, system_offset=offset, system_step=last), points
 
 
 def _last_of_each_step(points: Iterable[Point]) -> list[Point]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from orchestration.attempt import Attempt
@@ -18,6 +18,7 @@ STATE = "oneshot.state"
 REASON = "oneshot.reason"
 CODE = "oneshot.code"
 NOT_FINITE = "oneshot.not_finite"
+LONG_PARAMS = "oneshot.long_params"
 
 RUN_STATUS: dict[State, str] = {
     State.DONE: "FINISHED",
@@ -60,16 +61,20 @@ def identity_tags(trial: Trial) -> dict[str, str]:
     }
 
 
-def progress_tags(folder: TrialFolder, state: State, attempts: list[Attempt]) -> dict[str, str]:
+def progress_tags(folder: TrialFolder, state: State, attempts: Sequence[Attempt]) -> dict[str, str]:
     """Return the tags that change while a trial makes its way."""
     last = attempts[-1]
     commit = git_commit(last.provenance)
+    job = slurm_job(last.provenance)
     return {
         STATE: state.value,
         REASON: reason(state, attempts),
         CODE: code_of(last.provenance),
+        "oneshot.outcome": last.outcome.value if last.outcome else "",
         "oneshot.attempts": str(len(attempts)),
         "oneshot.host": last.host,
+        "oneshot.launcher": str(last.provenance.get("launcher", "")),
+        **({"oneshot.slurm_job": job} if job else {}),
         "oneshot.folder": str(folder.path),
         "mlflow.source.name": folder.trial.task,
         "mlflow.source.type": "LOCAL",
@@ -86,7 +91,7 @@ def params_of(config: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def reason(state: State, attempts: list[Attempt]) -> str:
+def reason(state: State, attempts: Sequence[Attempt]) -> str:
     """Return in words why a trial that was started has no result; empty when there is nothing to explain."""
     if state not in (State.FAILED, State.CANCELLED, State.LOST, State.PRUNED) or not attempts:
         return ""
@@ -94,6 +99,14 @@ def reason(state: State, attempts: list[Attempt]) -> str:
     if ending is None:
         return f"its worker on {attempts[-1].host} vanished"
     return ending.message or ending.outcome.value
+
+
+def slurm_job(provenance: Mapping[str, Any]) -> str:
+    """Return the SLURM job an attempt ran in, an array's element as ``<array>_<element>``, or an empty text."""
+    environment = provenance.get("environment", {})
+    if "SLURM_ARRAY_JOB_ID" in environment:
+        return f"{environment['SLURM_ARRAY_JOB_ID']}_{environment.get('SLURM_ARRAY_TASK_ID', '')}"
+    return str(environment.get("SLURM_JOB_ID", ""))
 
 
 def git_commit(provenance: Mapping[str, Any]) -> str:

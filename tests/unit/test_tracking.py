@@ -146,7 +146,7 @@ def test_a_writer_that_died_after_creating_the_run_is_continued(root, monkeypatc
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(MlflowStore, "log_points", die)
+        patched.setattr(MlflowStore, "log", die)
         sync(root)
 
     report = sync(root)
