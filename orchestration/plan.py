@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
-from orchestration.describe import Experiment, Resources, Table
+from orchestration.describe import Experiment, Point, Resources, Sweep, Table
 from orchestration.errors import DescriptionError
 from orchestration.expand import Draft, Expansion, Key
 from orchestration.resolve import Defaults, Members, changed_members, defaults_of
 from orchestration.signature import SHOWN_DIGITS, PartialSignature, canonical_json
+from orchestration.sweep_settings import population_of
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Trial:
         fingerprints: name -> hash of the data and weight files it reads.
         point: the overrides of the space.
         neutral_keys: the task's keys that cannot change a result.
+        population: what makes it a member of a population, whose settings change while it runs; empty for others.
         signature: 64 hexadecimal digits.
         group: the signature without the seed: what tables average over.
     """
@@ -53,6 +56,7 @@ class Trial:
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     point: Mapping[str, Any] = field(default_factory=dict)
     neutral_keys: tuple[str, ...] = ()
+    population: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def short(self) -> str:
@@ -113,6 +117,32 @@ class Plan:
         """The signatures that were asked for by themselves."""
         return frozenset(entry.signature for entry in self.entries if entry.requested)
 
+    @property
+    def sweeps(self) -> tuple[Sweep, ...]:
+        """The requested experiments whose trials a controller follows while they run."""
+        names = {entry.experiment for entry in self.entries if entry.requested}
+        return tuple(
+            one
+            for one in self.experiments
+            if isinstance(one, Sweep) and one.name in names and (one.scheduler is not None or one.is_adaptive)
+        )
+
+    @property
+    def followed(self) -> frozenset[str]:
+        """The signatures that sweeps alone ask for: a controller starts them, and may stop them."""
+        sweeps = {sweep.name for sweep in self.sweeps}
+        others = {entry.signature for entry in self.entries if entry.experiment not in sweeps}
+        return frozenset(entry.signature for entry in self.entries if entry.experiment in sweeps) - others
+
+    @property
+    def open_points(self) -> dict[str, int]:
+        """Sweep -> how many of its points are still to be chosen from results."""
+        return {
+            sweep.name: left
+            for sweep in self.sweeps
+            if sweep.is_adaptive and sweep.space and (left := sweep.size - len(sweep.space.points)) > 0
+        }
+
     def trials_of(self, experiment: str) -> list[Trial]:
         """Return the requested trials of an experiment, called as they are called there."""
         by_signature = {trial.signature: trial for trial in self.trials}
@@ -130,19 +160,24 @@ class Plan:
         ]
 
 
-def plan(descriptions: Iterable[Experiment | Table], only: Sequence[str] = ()) -> Plan:
+def plan(
+    descriptions: Iterable[Experiment | Table],
+    only: Sequence[str] = (),
+    chosen: Mapping[str, Sequence[Point]] = MappingProxyType({}),
+) -> Plan:
     """Return the trials of what a file describes.
 
     Args:
         descriptions: experiments and tables, in order.
         only: the experiments that are requested; none given are all. What they need is planned as well.
+        chosen: sweep -> the points it has chosen from results so far, behind those it starts with.
 
     Raises:
         DescriptionError: something in the description cannot be run; the message says where it was written.
     """
     descriptions = list(descriptions)
     tables = tuple(item for item in descriptions if isinstance(item, Table))
-    experiments = _listed_experiments(descriptions)
+    experiments = _with_points(_listed_experiments(descriptions), chosen)
     _require_experiments(tables, {experiment.name for experiment in experiments})
     drafts = Expansion(experiments, only).drafts()
     signer = _Signer()
@@ -201,13 +236,14 @@ class _Signer:
     def trial(self, draft: Draft) -> Trial:
         """Return the trial of a draft."""
         resolved = self._resolve(draft)
+        population = population_of(draft.experiment, draft.key.point)
         needs = {name: self._trials[need.key].signature for name, need in draft.needs.items()}
         seedless = {
             name: self._trials[need.key].group if need.by_seed else self._trials[need.key].signature
             for name, need in draft.needs.items()
         }
         trial = Trial(
-            name=draft.name,
+            name=f"member{draft.key.point}-{draft.name}" if population else draft.name,
             experiment=draft.experiment.name,
             variant=draft.variant.name,
             task=draft.task,
@@ -224,6 +260,7 @@ class _Signer:
             fingerprints=resolved.fingerprints,
             point=resolved.point,
             neutral_keys=resolved.defaults.neutral_keys,
+            population=population,
         )
         self._trials[draft.key] = trial
         return trial
@@ -244,6 +281,9 @@ class _Signer:
         fingerprints = defaults.check(overrides, _place(draft))
         config = ",".join(changed_members(variant.members, point).values())
         identity = {**variant.identity, "config": f"{{{config}}}", "fingerprints": canonical_json(fingerprints)}
+        population = population_of(draft.experiment, draft.key.point)
+        if population:
+            identity["population"] = canonical_json(population)
         return _Resolved(defaults, overrides, point, PartialSignature(identity), fingerprints)
 
 
@@ -257,6 +297,20 @@ def _resolve_variant(draft: Draft) -> _ResolvedVariant:
 
 def _place(draft: Draft) -> str:
     return f"experiment {draft.experiment.name!r}, variant {draft.variant.name!r}"
+
+
+def _with_points(experiments: Sequence[Experiment], chosen: Mapping[str, Sequence[Point]]) -> list[Experiment]:
+    """Return the experiments with the points that were chosen for them; none may need what a sweep may stop."""
+    sweeps = {one.name for one in experiments if isinstance(one, Sweep)}
+    for experiment in experiments:
+        for variant in experiment.variants:
+            for name, need in {**experiment.needs, **variant.needs}.items():
+                if isinstance(need.experiment, Sweep) or need.experiment_name in sweeps:
+                    raise DescriptionError(
+                        f"experiment {experiment.name!r}: need {name!r}: {need.experiment_name!r} is a sweep, which "
+                        "may stop any of its trials; describe the trial that is needed as an experiment of its own"
+                    )
+    return [one.at(chosen[one.name]) if isinstance(one, Sweep) and chosen.get(one.name) else one for one in experiments]
 
 
 def _listed_experiments(descriptions: Sequence[Experiment | Table]) -> list[Experiment]:

@@ -188,4 +188,5 @@ def identity_of(trial: Trial) -> dict[str, Any]:
         "seed": trial.seed,
         "needs": dict(trial.needs),
         "fingerprints": dict(trial.fingerprints),
+        **({"population": dict(trial.population)} if trial.population else {}),
     }
