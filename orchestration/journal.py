@@ -10,6 +10,7 @@
 ``heartbeat``          sign of life and progress                                       the worker
 ``checkpoints/``       the last unnamed ones and the named ones                        the worker
 ``artifacts/``         files worth keeping                                             the worker
+``aside/<n>/``         what a fresh start did not continue                             ``oneshot retry``
 ``cancel.json``        the wish of a person that it stops for good                     ``oneshot cancel``
 ``prune.json``         the wish of a scheduler that it stops for good                  a sweep
 ``perturbed.json``     settings that population based training changed                 a sweep
@@ -28,7 +29,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from orchestration.attempt import Attempt, Held, Outcome, attempt_folders, claim_next, last_attempt, now_ms
+from orchestration.attempt import Attempt, Ending, Held, Outcome, attempt_folders, claim_next, last_attempt, now_ms
 from orchestration.claim import Owner
 from orchestration.describe import Resources
 from orchestration.durable import (
@@ -294,11 +295,12 @@ class TrialFolder:
     def attempts(self) -> list[Attempt]:
         """Return the attempts, oldest first."""
         found = (Attempt.read(folder) for folder in attempt_folders(self._attempts))
-        return [attempt for attempt in found if attempt is not None]
+        return [self._with_result(attempt) for attempt in found if attempt is not None]
 
     def last_attempt(self) -> Attempt | None:
         """Return the newest attempt."""
-        return last_attempt(self._attempts)
+        last = last_attempt(self._attempts)
+        return self._with_result(last) if last is not None else None
 
     def result(self) -> Result | None:
         """Return the final metrics of a trial that is done."""
@@ -307,12 +309,12 @@ class TrialFolder:
 
     def heartbeat(self) -> Heartbeat | None:
         """Return the last sign of life of any attempt."""
-        fields = read_whole(self.path / "heartbeat")
+        fields = read_whole(self.path / "heartbeat", durable=False)
         return Heartbeat(**fields) if fields else None
 
     def request(self) -> Request | None:
         """Return what the last launcher wanted."""
-        fields = read_whole(self.path / "request.json")
+        fields = read_whole(self.path / "request.json", durable=False)
         if fields is None:
             return None
         launcher = Owner.from_dict(fields["launcher"]) if fields["launcher"] else None
@@ -355,6 +357,24 @@ class TrialFolder:
         fields = read_whole(self.path / "perturbed.json")
         return Perturbation(**fields) if fields else None
 
+    def put_aside(self) -> Path | None:
+        """Let the next attempt start afresh: move what the earlier ones left behind to ``aside/<n>``, and return that.
+
+        Attempts and events stay: they are the history. None when there was nothing to move.
+        """
+        left = [self.checkpoints, self.metrics_file, self.system_file, self.artifacts, self.path / "heartbeat"]
+        left = [path for path in left if path.exists()]
+        if not left:
+            return None
+        aside = self.path / "aside"
+        make_folder(aside)
+        place = aside / str(1 + max((int(path.name) for path in aside.iterdir() if path.name.isdigit()), default=0))
+        make_folder(place)
+        with named_failure(place):
+            for path in left:
+                path.rename(place / path.name)
+        return place
+
     def is_done(self) -> bool:
         """Tell whether there is a result."""
         return (self.path / "result.json").exists()
@@ -377,7 +397,7 @@ class TrialFolder:
             return State.CANCELLED
         if "prune.json" in names:
             return State.PRUNED
-        request = read_whole(f"{self.path}/request.json") if "request.json" in names else None
+        request = read_whole(f"{self.path}/request.json", durable=False) if "request.json" in names else None
         expected = request is not None and _is_looked_after(request, lives)
         if expected and request is not None and request["attempts_before"] == (last.number if last else 0):
             return State.QUEUED
@@ -404,6 +424,15 @@ class TrialFolder:
 
     def _wish(self, name: str, why: str) -> None:
         write_whole(self.path / name, to_json({"why": why, "time_ms": now_ms()}))
+
+    def _with_result(self, attempt: Attempt) -> Attempt:
+        """Return the attempt, which was fine when the result is its own: it may have died before it could say so."""
+        if attempt.outcome is Outcome.OK or not self.is_done():
+            return attempt
+        result = self.result()
+        if result is None or result.attempt != attempt.number:
+            return attempt
+        return replace(attempt, ending=Ending(Outcome.OK, result.finished_ms, exit_code=ExitCode.DONE))
 
     def _names(self) -> frozenset[str]:
         try:

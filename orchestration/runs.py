@@ -83,13 +83,20 @@ class Runs:
             )
         return folder
 
-    def ask(self, trial: Trial, import_paths: Sequence[str]) -> None:
-        """Tell the worker and every reader that this process wants the trial run, whoever wanted it stopped before."""
+    def ask(self, trial: Trial, import_paths: Sequence[str] | None) -> None:
+        """Tell the worker and every reader that this process wants the trial run, whoever wanted it stopped before.
+
+        Args:
+            trial: its neutral settings and resources are those of the request.
+            import_paths: where its task is imported from; None: from where it was at the last request.
+        """
         folder = self.folder(trial.signature)
         last = folder.last_attempt()
         neutral = is_neutral(trial.neutral_keys, "")
         settings = {key: value for key, value in flatten(trial.config).items() if neutral(key)}
         before = folder.request()
+        if import_paths is None:
+            import_paths = before.import_paths if before else ()
         folder.forget_wishes()
         folder.ask(
             Request(

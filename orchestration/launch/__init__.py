@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from orchestration.plan import Trial
 from orchestration.runs import Runs
@@ -61,3 +61,11 @@ class Launcher(Protocol):
         The folders exist. Trials that a live worker elsewhere holds are waited for. One that somebody wishes to end,
         ``folder.cancel_wish()``, is not started.
         """
+
+
+@runtime_checkable
+class JobLauncher(Launcher, Protocol):
+    """A place that keeps jobs in a queue of its own, whoever submitted them."""
+
+    def submit(self, trials: Sequence[Trial], runs: Runs) -> dict[str, str]:
+        """Give a job to every trial that has none, as :meth:`run` does before it waits; return signature -> job."""

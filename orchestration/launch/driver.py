@@ -11,14 +11,19 @@ from typing import Any
 
 from rich.console import Console
 
+from orchestration.drivers import recorded
 from orchestration.durable import make_folder
 from orchestration.errors import ExitCode
 from orchestration.journal import State, TrialFolder
-from orchestration.launch import Halt, Launcher
+from orchestration.launch import Halt, JobLauncher, Launcher
 from orchestration.launch.progress import Progress, counts
 from orchestration.plan import Plan, Trial
 from orchestration.runs import Runs
 
+STOPPING = "stopping: the workers save their state (once more: stop them at once)"
+LEAVING = "leaving: the jobs stay in the queue"
+CONTINUE = "interrupted; the same command continues where this one stopped"
+GOING_ON = "the jobs go on without this command: `oneshot status` shows them, `oneshot cancel` ends them"
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -51,7 +56,7 @@ def launch(
     runs: Runs,
     launcher: Launcher,
     console: Console,
-    import_paths: Sequence[str] = (),
+    import_paths: Sequence[str] | None = (),
     on_tick: Callable[[], object] | None = None,
 ) -> Summary:
     """Run what is not done of a plan, and return how it went.
@@ -61,23 +66,16 @@ def launch(
         runs: where.
         launcher: how.
         console: for progress and the summary.
-        import_paths: where tasks are imported from, behind what Python looks at anyway.
+        import_paths: where tasks are imported from, behind what Python looks at anyway; None: from where each trial's
+            task was imported in its last launch.
         on_tick: called every few seconds while trials run, and once at the end.
     """
-    make_folder(runs.root)
-    trials = unfinished(plan, runs)
-    launcher.check(trials)
-    for trial in trials:
-        runs.create(trial)
-        runs.ask(trial, import_paths)
-    for entry in plan.entries:
-        if runs.folder(entry.signature).exists():
-            runs.link(entry)
+    trials = _prepare(plan, runs, launcher, import_paths)
     halt = Halt()
     reasons: dict[str, str] = {}
     if trials:
         try:
-            with _stop_signals(halt, console), Progress(runs, trials, console, on_tick):
+            with recorded(runs.root), _stop_signals(halt, console, launcher), Progress(runs, trials, console, on_tick):
                 reasons = launcher.run(trials, runs, halt)
         finally:
             if not launcher.outlives_driver:
@@ -87,7 +85,39 @@ def launch(
         on_tick()
     summary = Summary(runs.states(plan.trials), plan.requested, reasons, halt.asked)
     _print_summary(summary, plan, runs, console)
+    if summary.exit_code == ExitCode.INTERRUPTED:
+        console.print(GOING_ON if launcher.outlives_driver else CONTINUE, highlight=False)
     return summary
+
+
+def submit(
+    plan: Plan, runs: Runs, launcher: JobLauncher, console: Console, import_paths: Sequence[str] | None = ()
+) -> Summary:
+    """Submit what is not done of a plan as jobs that go on by themselves, and leave them alone.
+
+    The arguments are those of :func:`launch`.
+    """
+    trials = _prepare(plan, runs, launcher, import_paths)
+    jobs = launcher.submit(trials, runs) if trials else {}
+    states = runs.states(plan.trials)
+    console.print(f"{counts(states.values())}; folder {runs.root}", highlight=False, markup=False, soft_wrap=True)
+    if jobs:
+        console.print(f"{len(jobs)} jobs; {GOING_ON}", highlight=False, markup=False, soft_wrap=True)
+    return Summary(states, plan.requested, {}, interrupted=False)
+
+
+def _prepare(plan: Plan, runs: Runs, launcher: Launcher, import_paths: Sequence[str] | None) -> list[Trial]:
+    """Create and name the folders of a plan and ask for what is not done; return that."""
+    make_folder(runs.root)
+    trials = unfinished(plan, runs)
+    launcher.check(trials)
+    for trial in trials:
+        runs.create(trial)
+        runs.ask(trial, import_paths)
+    for entry in plan.entries:
+        if runs.folder(entry.signature).exists():
+            runs.link(entry)
+    return trials
 
 
 def unfinished(plan: Plan, runs: Runs) -> list[Trial]:
@@ -100,12 +130,13 @@ def unfinished(plan: Plan, runs: Runs) -> list[Trial]:
 
 
 @contextmanager
-def _stop_signals(halt: Halt, console: Console) -> Iterator[None]:
+def _stop_signals(halt: Halt, console: Console, launcher: Launcher) -> Iterator[None]:
     """Let the signals that end a program ask for a halt instead; a second one does not wait for the workers."""
+    told = LEAVING if launcher.outlives_driver else STOPPING
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         if not halt.asked:
-            console.print("stopping: the workers save their state (once more: stop them at once)", highlight=False)
+            console.print(told, highlight=False)
         halt.ask()
 
     before: dict[signal.Signals, Any] = {number: signal.signal(number, on_signal) for number in STOP_SIGNALS}
@@ -134,8 +165,6 @@ def _print_summary(summary: Summary, plan: Plan, runs: Runs, console: Console) -
                 console.print(f"    log: {last.stderr}", highlight=False, markup=False, soft_wrap=True)
     line = counts(summary.states.values())
     console.print(f"{line}; folder {runs.root}", highlight=False, markup=False, soft_wrap=True)
-    if summary.exit_code == ExitCode.INTERRUPTED:
-        console.print("interrupted; the same command continues where this one stopped", highlight=False)
 
 
 def _last_message(folder: TrialFolder) -> str:
