@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from orchestration.claim import STALE_SECONDS, Owner, silent_for
-from orchestration.durable import create_whole, make_folder, read_whole, to_json
+from orchestration.durable import create_whole, link_to, make_folder, read_whole, to_json
+
+LAST = "last"
+"""Name of the link to the newest attempt, beside the attempts."""
 
 
 class Outcome(StrEnum):
@@ -150,6 +153,7 @@ def claim_next(attempts: Path) -> Attempt | Held:
         if claimed is not None:
             if last is not None and last.ending is None:
                 last.close(Ending(Outcome.LOST, now_ms(), "its worker vanished; found by the next attempt"))
+            link_to(attempts / LAST, str(claimed.number))
             return claimed
 
 
