@@ -106,7 +106,7 @@ class Attempt:
         if alive is not None:
             return alive
         beat_path = self.folder.parents[1] / "heartbeat"
-        beat = read_whole(beat_path)
+        beat = read_whole(beat_path, durable=False)
         if beat is None or beat["attempt"] != self.number:
             return silent_for(None, self.folder / "claim.json") < STALE_SECONDS
         return silent_for(beat, beat_path) < STALE_SECONDS
@@ -195,6 +195,6 @@ def _latest_ms(attempt: Attempt | None) -> int:
     """Return the latest moment that an attempt left behind."""
     if attempt is None:
         return 0
-    beat = read_whole(attempt.folder.parents[1] / "heartbeat")
+    beat = read_whole(attempt.folder.parents[1] / "heartbeat", durable=False)
     times = [attempt.started_ms, attempt.ended_ms or 0, int(1000 * beat["time"]) if beat else 0]
     return max(times)

@@ -172,10 +172,15 @@ def _records(path: Path, lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
             logger.warning("%s: a line is not complete and was skipped: %.60r", path, line)
 
 
-def read_whole(path: Path | str) -> Any | None:
-    """Return the content of a JSON file, or None when there is no such file."""
+def read_whole(path: Path | str, durable: bool = True) -> Any | None:
+    """Return the content of a JSON file, or None when there is no such file.
+
+    Args:
+        path: of the file.
+        durable: False for what was written so: when a power failure left nothing of it, there is no such file.
+    """
     content = read_bytes(path)
-    if content is None:
+    if content is None or (not durable and not content.strip(b"\0")):
         return None
     try:
         return from_json(content.decode())

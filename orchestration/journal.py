@@ -432,7 +432,7 @@ class TrialFolder:
         result = self.result()
         if result is None or result.attempt != attempt.number:
             return attempt
-        return replace(attempt, ending=Ending(Outcome.OK, result.finished_ms, exit_code=ExitCode.DONE))
+        return replace(attempt, ending=Ending(Outcome.OK, result.finished_ms, exit_code=0))
 
     def _names(self) -> frozenset[str]:
         try:

@@ -269,6 +269,31 @@ def test_the_first_outcome_stands(folder):
     assert folder.attempts()[0].outcome is Outcome.OK
 
 
+@pytest.mark.parametrize("recorded", [None, Outcome.FAILED, Outcome.LOST])
+def test_the_attempt_that_left_the_result_was_fine_whatever_happened_to_it_then(folder, recorded):
+    claim = folder.claim()
+    folder.finish({"value": 1.0}, claim.number)
+    if recorded:
+        claim.close(Ending(recorded, now_ms()))
+    assert folder.last_attempt().outcome is Outcome.OK
+    assert [attempt.outcome for attempt in folder.attempts()] == [Outcome.OK]
+    assert folder.attempts()[0].ended_ms == folder.result().finished_ms
+
+
+@pytest.mark.parametrize("left", [b"", b"\0" * 64])
+def test_what_was_not_synced_may_be_empty_after_a_power_failure(runs, planned, folder, left):
+    claim_as(folder, 1, replace(dead_owner(), host="elsewhere"))
+    (folder.path / "heartbeat").write_bytes(left)
+    (folder.path / "request.json").write_bytes(left)
+    assert folder.heartbeat() is None
+    assert folder.request() is None
+    assert folder.state() is State.RUNNING, "claimed just now, on a host that cannot be asked"
+    assert folder.trial_to_run() == folder.trial
+    (folder.path / "result.json").write_bytes(left)
+    with pytest.raises(JournalError, match="not valid JSON"):
+        folder.result()
+
+
 def test_states_follow_from_the_folder(runs, planned, folder):
     trial = planned.trials[0]
     assert folder.state() is State.PLANNED
