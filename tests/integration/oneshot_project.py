@@ -39,6 +39,8 @@ class Project:
     def __init__(self, folder: Path, program: str = "tests.integration.launch_only") -> None:
         folder.mkdir(exist_ok=True)
         self.program = program
+        self.environment = {"PYTHONPATH": str(ROOT)}
+        self.prefix: list[str] = []  # a command that runs the launch
         self.folder = folder
         self.file = folder / "file.py"
         self.file.write_text(FILE.format(steps=STEPS))
@@ -47,9 +49,9 @@ class Project:
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start a launch as a terminal would: leader of a process group of its own."""
         return subprocess.Popen(
-            [sys.executable, "-m", self.program, *arguments],
+            [*self.prefix, sys.executable, "-m", self.program, *arguments],
             cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env={**os.environ, **self.environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -12,10 +12,10 @@ import pytest
 
 
 @contextmanager
-def mounted_small_disk(folder: Path) -> Iterator[Path]:
-    """Mount a disk of 128 kB; only root can, so that the test is skipped for everyone else."""
+def mounted_small_disk(folder: Path, size: str = "128k") -> Iterator[Path]:
+    """Mount a disk of this size; only root can, so that the test is skipped for everyone else."""
     folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(folder)]
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
     if os.geteuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode:
         pytest.skip("a small disk can be mounted by root only")
     try:
