@@ -71,6 +71,8 @@ class TrialRun:
 
     def resume(self) -> Mapping[str, Any] | None:
         """Return the newest intact unnamed checkpoint, or None for a fresh start."""
+        if self.rank == 0:
+            self._take_over()
         state = self._checkpoints.newest(self._report_damage)
         if state is not None:
             self.step = step_of(self._checkpoints.unnamed()[-1])
@@ -99,6 +101,16 @@ class TrialRun:
         self._metrics.sync()
         self._metrics.close()
         self._events.close()
+
+    def _take_over(self) -> None:
+        """Go on from the copy of another member's checkpoint, where population based training has left one."""
+        perturbed = self._folder.perturbation()
+        if perturbed is None or not self._checkpoints.take_over(perturbed.generation, perturbed.step):
+            return
+        self.event("exploited", donor=perturbed.donor, step=perturbed.step, settings=dict(perturbed.settings))
+        numbers = {f"population/{key}": v for key, v in perturbed.settings.items() if type(v) in (int, float)}
+        if numbers:
+            self.log(numbers, perturbed.step)
 
     def _report_damage(self, path: Path) -> None:
         logger.warning("%s: damaged; put aside, and the checkpoint before it is used", path)
