@@ -30,10 +30,8 @@ class Checkpoints:
 
     def save(self, state: Mapping[str, Any], step: int, name: str | None) -> Path:
         """Write a checkpoint, then drop the unnamed ones that are no longer needed."""
-        if name is not None and (not name or Path(name).name != name or name.startswith((".", "step_"))):
-            raise ValueError(f"checkpoint name {name!r}: expected a plain file name that does not start with 'step_'")
+        path = self.path(step, name)
         make_folder(self.folder)
-        path = self.folder / (name or f"step_{step:08d}.pth")
         try:
             write_whole(path, lambda file: _write(dict(state), file))
         except RuntimeError as error:  # how torch's own writer reports what the operating system refused
@@ -47,6 +45,16 @@ class Checkpoints:
             for old in self.unnamed()[:-KEPT]:
                 old.unlink()
         return path
+
+    def path(self, step: int, name: str | None) -> Path:
+        """Return where a checkpoint lies."""
+        if name is not None and (not name or Path(name).name != name or name.startswith((".", "step_"))):
+            raise ValueError(f"checkpoint name {name!r}: expected a plain file name that does not start with 'step_'")
+        return self.folder / (name or f"step_{step:08d}.pth")
+
+    def at(self, step: int) -> Mapping[str, Any]:
+        """Return the unnamed checkpoint of a step, which is known to be intact."""
+        return _load(self.path(step, None))
 
     def newest(self, on_damage: Callable[[Path], object]) -> Mapping[str, Any] | None:
         """Return the newest intact unnamed checkpoint, or None when there is none.

@@ -2,6 +2,8 @@
 
 It claims the trial, always resumes what is there, and exits with 0 when the trial is done or somebody else is at it,
 75 when it was stopped and can be resumed, 2 for a configuration that cannot work, and another code for a failure.
+
+Where several processes compute the trial, this one only supervises them (:mod:`orchestration.distributed_supervisor`).
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from orchestration.attempt import Attempt, Ending, Held, Outcome, now_ms
+from orchestration.distributed import Node, this_node
 from orchestration.errors import ExitCode, JournalError, LaunchError, OrchestrationError, StoppedForGoodError
 from orchestration.journal import TrialFolder
 from orchestration.plan import Trial
@@ -35,6 +38,9 @@ def work(folder: TrialFolder) -> int:
     _require_inputs(folder, trial)
     stop = StopRequest()
     stop.listen()
+    node = this_node(trial.resources)
+    if node.rank > 0:
+        return _assist(folder, trial, stop, node)
     claim = folder.claim()
     if isinstance(claim, Held):
         print(f"{trial.name}: already running (host {claim.by.host}, pid {claim.by.pid}, attempt {claim.by.number})")
@@ -42,16 +48,19 @@ def work(folder: TrialFolder) -> int:
     if folder.is_done():  # finished between the first look and the claim
         claim.close(Ending(Outcome.OK, now_ms(), "another attempt had just finished", exit_code=0))
         return ExitCode.DONE
-    terminal = _redirect_output(claim)
+    terminal = redirect_output(claim)
     try:
-        ending = _attempt(folder, trial, claim, stop)
+        if trial.resources.is_distributed:
+            ending = _attempt_of_many(folder, trial, claim, stop, node)
+        else:
+            ending = _attempt(folder, trial, claim, stop)
         claim.close(ending)
     except JournalError as error:
         os.write(terminal, f"error: {error}\n".encode())
         return error.exit_code
     if ending.outcome not in (Outcome.OK, Outcome.PREEMPTED, Outcome.TIMEOUT):
         os.write(terminal, f"error: {ending.message}\n(log: {claim.stderr})\n".encode())
-    return ending.exit_code or ExitCode.DONE
+    return ExitCode.DONE if ending.outcome is Outcome.OK else max(ending.exit_code or 0, ExitCode.FAILED)
 
 
 def main() -> int:
@@ -72,11 +81,31 @@ def _attempt(folder: TrialFolder, trial: Trial, attempt: Attempt, stop: StopRequ
     try:
         run = TrialRun(folder, trial, attempt, pulse, stop)
         try:
-            return _run_task(folder, trial, attempt, run, stop)
+            return run_task(folder, trial, attempt, run, stop)
         finally:
             run.close()
     finally:
         pulse.end()
+
+
+def _attempt_of_many(folder: TrialFolder, trial: Trial, attempt: Attempt, stop: StopRequest, node: Node) -> Ending:
+    from orchestration.distributed_supervisor import supervise  # torch: only trials of several processes need it here
+
+    try:
+        return supervise(folder, trial, attempt, stop, node, _load_of_the_machine)
+    except LaunchError as error:
+        return Ending(Outcome.NODE_FAIL, now_ms(), f"{error}", exit_code=ExitCode.RESUME_ME)
+
+
+def _assist(folder: TrialFolder, trial: Trial, stop: StopRequest, node: Node) -> int:
+    """Run this node's processes of an attempt that the first node claims; how it ended is for that one to say."""
+    from orchestration.distributed_supervisor import assist
+
+    try:
+        assist(folder, trial.resources, stop, node)
+    except LaunchError as error:
+        print(f"{trial.name}: node {node.rank} has nothing to do: {error}", file=sys.stderr)
+    return ExitCode.DONE
 
 
 def _load_of_the_machine() -> Mapping[str, float]:
@@ -85,18 +114,21 @@ def _load_of_the_machine() -> Mapping[str, float]:
     return sample()
 
 
-def _run_task(folder: TrialFolder, trial: Trial, attempt: Attempt, run: TrialRun, stop: StopRequest) -> Ending:
+def run_task(folder: TrialFolder, trial: Trial, attempt: Attempt, run: TrialRun, stop: StopRequest) -> Ending:
+    """Run the task of a claimed trial in this process; return how it ended."""
     try:
         request = folder.request()
         sys.path.extend(path for path in (request.import_paths if request else ()) if path not in sys.path)
         task = load_task(trial.task)
-        write_provenance(attempt.folder, _code_folder(trial))
+        if run.rank == 0:
+            write_provenance(attempt.folder, _code_folder(trial))
         run.event("started", host=attempt.host, pid=attempt.pid)
         final = {str(name): float(value) for name, value in task(config_of(task, trial.config), run).items()}
         if final:
             run.log(final, run.step)
         run.close()
-        folder.finish(final, attempt.number)
+        if run.rank == 0:
+            folder.finish(final, attempt.number)
         return Ending(Outcome.OK, now_ms(), exit_code=ExitCode.DONE)
     except InterruptedTrial:
         return _interruption(folder, run, stop)
@@ -152,10 +184,16 @@ def _require_inputs(folder: TrialFolder, trial: Trial) -> None:
             raise LaunchError(f"{trial.name}: its need {name!r} ({signature[:12]}) is not done; run that trial first")
 
 
-def _redirect_output(attempt: Attempt) -> int:
-    """Send stdout and stderr, of child processes too, to the attempt's logs; return the old stderr."""
+def redirect_output(attempt: Attempt, rank: int = 0) -> int:
+    """Send stdout and stderr, of child processes too, to the attempt's logs; return the old stderr.
+
+    Args:
+        attempt: whose logs.
+        rank: of this process among those of the trial; all but the first have logs of their own.
+    """
     terminal = os.dup(2)
     for stream, path in ((sys.stdout, attempt.stdout), (sys.stderr, attempt.stderr)):
+        path = path.with_name(f"{path.stem}.rank{rank}.log") if rank else path
         stream.flush()
         with path.open("ab") as log:
             os.dup2(log.fileno(), stream.fileno())

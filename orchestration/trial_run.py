@@ -8,14 +8,17 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, BinaryIO, NoReturn
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, Protocol
 
 from orchestration.attempt import Attempt, now_ms
 from orchestration.checkpoints import Checkpoints, step_of
 from orchestration.durable import LineWriter, make_folder, write_whole
 from orchestration.journal import TrialFolder
 from orchestration.plan import Trial
-from orchestration.stop import Pulse, StopRequest
+from orchestration.stop import StopRequest
+
+if TYPE_CHECKING:
+    from orchestration.distributed_team import Team  # torch: only where several processes work together
 
 logger = logging.getLogger(__name__)
 
@@ -24,13 +27,45 @@ class InterruptedTrial(BaseException):
     """Raised by :meth:`TrialRun.interrupt`; not an ``Exception``, so that no task catches it by accident."""
 
 
+class Progress(Protocol):
+    """Whoever passes on how far the task is."""
+
+    step: int
+    total: int
+
+
 class TrialRun:
-    """One attempt at a trial as its task sees it."""
+    """One attempt at a trial as its task sees it.
 
-    rank = 0
-    world_size = 1
+    Where several processes compute the trial together, each has a run with its ``rank`` of ``world_size``, and:
 
-    def __init__(self, folder: TrialFolder, trial: Trial, attempt: Attempt, pulse: Pulse, stop: StopRequest) -> None:
+    * all of them call ``log``, ``progress``, ``save`` and ``artifact`` alike; only the first one writes;
+    * ``resume`` returns the same state everywhere, and all of them call it, or only the first one;
+    * ``should_stop`` becomes true everywhere at the same step: the step of the last ``log`` or ``progress``. Who asks
+      again and again within one step is told after two seconds, which may be a moment earlier than the others: leave
+      there only when they survive it, or agree with them first;
+    * the metrics that count are those the task returns in the first process.
+
+    Args:
+        folder: of the trial.
+        trial: what it is.
+        attempt: which one this is.
+        progress: told how far the task is.
+        stop: why to stop, once there is a reason.
+        team: the other processes; None when there are none.
+    """
+
+    def __init__(
+        self,
+        folder: TrialFolder,
+        trial: Trial,
+        attempt: Attempt,
+        progress: Progress,
+        stop: StopRequest,
+        team: Team | None = None,
+    ) -> None:
+        self.rank = team.rank if team else 0
+        self.world_size = team.size if team else 1
         self.dir = folder.path
         self.seed = trial.seed
         self.inputs: Mapping[str, Path] = MappingProxyType(
@@ -39,29 +74,31 @@ class TrialRun:
         self.step = 0
         self._folder = folder
         self._attempt = attempt
-        self._pulse = pulse
+        self._progress = progress
         self._stop = stop
+        self._team = team
         self._checkpoints = Checkpoints(folder.checkpoints)
-        self._checkpoints.sweep()
+        if self.rank == 0:
+            self._checkpoints.sweep()
         self._metrics = LineWriter(folder.metrics_file)
         self._events = LineWriter(folder.events_file)
 
     @property
     def should_stop(self) -> bool:
         """True once somebody asked the trial to end early."""
+        if self._team is not None:
+            return self._team.should_stop(self.step)
         return self._stop.reason is not None
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         """Append the metrics of a step; readers take the last value of a step."""
-        if isinstance(step, bool) or not isinstance(step, int):
-            raise TypeError(f"log: step: expected an int, got {step!r}")
-        values = {str(name): float(value) for name, value in metrics.items()}
+        values = self._values(metrics, step)
         self._metrics.append({"step": step, "time_ms": now_ms(), "attempt": self._attempt.number, "metrics": values})
         self.step = max(self.step, step)
 
     def progress(self, step: int, total: int) -> None:
         """Tell how far the task is; the next heartbeat carries it."""
-        self._pulse.step, self._pulse.total = step, total
+        self._progress.step, self._progress.total = step, total
         self.step = max(self.step, step)
 
     def save(self, state: Mapping[str, Any], step: int, name: str | None = None) -> Path:
@@ -77,13 +114,13 @@ class TrialRun:
         if state is not None:
             self.step = step_of(self._checkpoints.unnamed()[-1])
             self.event("resumed", step=self.step)
+        if self._team is not None:
+            self._team.tell_checkpoint(None if state is None else self.step)
         return state
 
     def artifact(self, name: str, content: Any) -> Path:
         """Keep a file under ``artifacts/``: a path to copy, text, bytes, a matplotlib figure or a PIL image."""
-        path = self._folder.artifacts / name
-        if not path.resolve().is_relative_to(self._folder.artifacts.resolve()):
-            raise ValueError(f"artifact name {name!r}: it leads out of the trial's artifacts folder")
+        path = self._artifact_path(name)
         make_folder(path.parent)
         write_whole(path, _writer(name, content))
         return path
@@ -101,6 +138,18 @@ class TrialRun:
         self._metrics.sync()
         self._metrics.close()
         self._events.close()
+
+    @staticmethod
+    def _values(metrics: Mapping[str, float], step: int) -> dict[str, float]:
+        if isinstance(step, bool) or not isinstance(step, int):
+            raise TypeError(f"log: step: expected an int, got {step!r}")
+        return {str(name): float(value) for name, value in metrics.items()}
+
+    def _artifact_path(self, name: str) -> Path:
+        path = self._folder.artifacts / name
+        if not path.resolve().is_relative_to(self._folder.artifacts.resolve()):
+            raise ValueError(f"artifact name {name!r}: it leads out of the trial's artifacts folder")
+        return path
 
     def _take_over(self) -> None:
         """Go on from the copy of another member's checkpoint, where population based training has left one."""

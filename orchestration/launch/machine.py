@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Sequence
-from pathlib import Path
 
 from orchestration.errors import ResourcesError
 from orchestration.plan import Trial
@@ -46,8 +45,14 @@ def chosen_gpus(count: int | None) -> list[str]:
 def require_fit(trials: Sequence[Trial], offers: Sequence[tuple[float, float]], where: str) -> None:
     """Raise :class:`ResourcesError` when a trial fits none of the offers, each (cores, cards) of one machine."""
     for trial in trials:
-        cpus, gpus = trial.resources.cpus, trial.resources.gpus
-        if not any(cpus <= offer[0] and gpus <= offer[1] for offer in offers):
+        cpus, gpus, nodes = trial.resources.cpus, trial.resources.gpus, trial.resources.nodes
+        fitting = sum(cpus <= offer[0] and gpus <= offer[1] for offer in offers)
+        if 0 < fitting < nodes:
+            raise ResourcesError(
+                f"experiment {trial.experiment!r}, trial {trial.name!r}: asks for {nodes} nodes of {cpus:g} cpus and "
+                f"{gpus:g} gpus, but {where} has {fitting}; it would wait for ever. Change the experiment's resources"
+            )
+        if not fitting:
             most = (
                 f"{max((o[0] for o in offers), default=0):g} cpus and {max((o[1] for o in offers), default=0):g} gpus"
             )
@@ -55,13 +60,3 @@ def require_fit(trials: Sequence[Trial], offers: Sequence[tuple[float, float]], 
                 f"experiment {trial.experiment!r}, trial {trial.name!r}: asks for {cpus:g} cpus and {gpus:g} gpus, "
                 f"but {where} has {most}; it would wait for ever. Change the experiment's resources"
             )
-
-
-def out_of_memory_kills() -> int:
-    """Return how many processes the kernel has killed for want of memory since it started; 0 where it does not tell."""
-    counters = Path("/proc/vmstat")
-    if counters.exists():
-        for line in counters.read_text().splitlines():
-            if line.startswith("oom_kill "):
-                return int(line.split()[1])
-    return 0

@@ -7,17 +7,18 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from types import MappingProxyType
 
 import orchestration
 from orchestration.attempt import Attempt, Ending, Outcome, now_ms
 from orchestration.describe import Resources
 from orchestration.errors import ExitCode
+from orchestration.exit_status import OutOfMemoryWatch, ending_by_exit
 from orchestration.journal import TrialFolder
-from orchestration.launch.machine import out_of_memory_kills
 from orchestration.retry import judge
 from orchestration.stop import PARENT_VARIABLE
 
@@ -45,22 +46,44 @@ class Step:
 
 
 class Worker:
-    """A running ``python -m orchestration.trial <folder>``."""
+    """A running ``python -m orchestration.trial <folder>``.
 
-    def __init__(self, folder: TrialFolder, resources: Resources, gpus: str, cwd: Path | None = None) -> None:
-        """Start the worker; ``gpus`` is its ``CUDA_VISIBLE_DEVICES``."""
+    Args:
+        folder: of the trial.
+        resources: what the trial may occupy; several processes on this node are the worker's children.
+        gpus: its ``CUDA_VISIBLE_DEVICES``.
+        cwd: where it runs.
+        node: what :func:`~orchestration.distributed.node_environment` returns, when there are several nodes.
+        through: a command that runs the worker, on other machines perhaps: ``("srun", ...)``.
+    """
+
+    def __init__(
+        self,
+        folder: TrialFolder,
+        resources: Resources,
+        gpus: str,
+        cwd: Path | None = None,
+        node: Mapping[str, str] = MappingProxyType({}),
+        through: Sequence[str] = (),
+    ) -> None:
         self.folder = folder
-        self._kills_before = out_of_memory_kills()
+        self._memory = OutOfMemoryWatch()
+        self._is_child = not through
+        last = folder.last_attempt()
+        self._seen = last.number if last else 0
+        environment = {**worker_environment(resources, gpus, os.environ), **node}
+        if through:
+            del environment[PARENT_VARIABLE]  # its parent is somebody else, who ends it when we end
         # A file and not a pipe: children of the worker may keep it open after the worker's end.
         with tempfile.TemporaryFile() as complaints:
             self._complaints = os.fdopen(os.dup(complaints.fileno()), "rb")
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "orchestration.trial", str(folder.path)],
+                [*through, *worker_command(folder)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=complaints,
                 cwd=cwd,
-                env=worker_environment(resources, gpus, os.environ),
+                env=environment,
                 start_new_session=True,  # Ctrl-C in the terminal is for the launcher, which then asks the workers
             )
 
@@ -96,9 +119,9 @@ class Worker:
         if self.folder.is_done():
             return Step(Next.DONE)
         last = self.folder.last_attempt()
-        if last is not None and last.pid != self.pid and last.is_live():
+        if last is not None and not self._claimed(last) and last.is_live():
             return Step(Next.ELSEWHERE)
-        if last is None or last.pid != self.pid:
+        if last is None or not self._claimed(last):
             return self._ended_before_its_claim(code, complaint)
         if last.ending is None:
             if code == ExitCode.FOLDER:
@@ -110,6 +133,10 @@ class Worker:
         if verdict.pause_seconds is None:
             return Step(Next.GIVE_UP, reason=verdict.reason)
         return Step(Next.AGAIN, verdict.pause_seconds)
+
+    def _claimed(self, attempt: Attempt) -> bool:
+        """Tell whether this worker made an attempt; one on another machine is known by having come after the start."""
+        return attempt.pid == self.pid if self._is_child else attempt.number > self._seen
 
     def _ended_before_its_claim(self, code: int, complaint: str) -> Step:
         if code == ExitCode.DONE:  # refused by somebody who has ended since
@@ -125,20 +152,17 @@ class Worker:
         ):
             if wish is not None:
                 return Ending(outcome, now_ms(), f"{outcome} without saving: {wish.why}", "", code)
-        if code >= 0:
-            message = f"the worker exited with {code} without a word; see {attempt.stderr}"
-            return Ending(Outcome.FAILED, now_ms(), message, f"exit {code}", code)
-        name = signal.Signals(-code).name
-        if out_of_memory_kills() > self._kills_before and -code == signal.SIGKILL:
-            return Ending(Outcome.OOM, now_ms(), "killed by the kernel for want of memory", "", code)
-        if -code in (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP):
-            return Ending(Outcome.LOST, now_ms(), f"ended by {name}", "", code)
-        return Ending(Outcome.FAILED, now_ms(), f"crashed with {name}; see {attempt.stderr}", name, code)
+        return ending_by_exit(code, attempt.stderr, self._memory)
+
+
+def worker_command(folder: TrialFolder) -> list[str]:
+    """Return the command that runs a trial, the same for all back ends."""
+    return [sys.executable, "-m", "orchestration.trial", str(folder.path)]
 
 
 def worker_environment(resources: Resources, gpus: str, inherited: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of a worker: as many threads as cores, its cards, and its launcher to look after."""
-    threads = str(max(1, int(resources.cpus)))
+    threads = str(max(1, int(resources.cpus / resources.processes_per_node)))
     package_home = str(Path(orchestration.__path__[0]).parent)
     paths = [path for path in inherited.get("PYTHONPATH", "").split(os.pathsep) if path]
     return {

@@ -52,9 +52,12 @@ def launch() -> Launch:
 
 @contextmanager
 def process_group(is_cuda: bool) -> Iterator[Launch]:
-    """Join the processes of the launch for the duration of a block; tensors of a GPU travel by NCCL, others by gloo."""
+    """Join the processes of the launch for the duration of a block; tensors of a GPU travel by NCCL, others by gloo.
+
+    Within another such block nothing is left to do.
+    """
     place = launch()
-    if place.world_size == 1:
+    if place.world_size == 1 or dist.is_initialized():
         yield place
         return
     if is_cuda and torch.cuda.is_available():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from yacs.config import CfgNode
 
 from os2d.engine.device import prepare_device
+from os2d.engine.distributed import process_group
 from os2d.engine.evaluation import build_evaluation_sets, evaluate_model, metrics_by_name, times_by_name
 from os2d.engine.final_report import PICTURED_IMAGES, report
 from os2d.engine.initial_weights import load_start_weights
@@ -17,12 +18,13 @@ def evaluate_task(config: CfgNode, run: Run) -> dict[str, float]:
 
     The network is that of the finished run ``model`` if the task needs one, else that of ``init.model``, else fresh.
     """
-    device = prepare_device(config)
-    model = build_os2d(config)
-    load_start_weights(model, config, run)
-    sets = build_evaluation_sets(config)
-    evaluations = evaluate_model(model.to(device), sets, config, run, PICTURED_IMAGES)
-    metrics = metrics_by_name(evaluations)
-    run.log({**metrics, **times_by_name(evaluations)}, 0)
-    report(evaluations, sets, config, run)
-    return metrics
+    with process_group(config.is_cuda):
+        device = prepare_device(config)
+        model = build_os2d(config)
+        load_start_weights(model, config, run)
+        sets = build_evaluation_sets(config)
+        evaluations = evaluate_model(model.to(device), sets, config, run, PICTURED_IMAGES)
+        metrics = metrics_by_name(evaluations)
+        run.log({**metrics, **times_by_name(evaluations)}, 0)
+        report(evaluations, sets, config, run)
+        return metrics

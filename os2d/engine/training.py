@@ -20,7 +20,7 @@ from yacs.config import CfgNode
 
 from os2d.data.train_loader import TrainBatch, build_train_loader
 from os2d.engine.best_model import BestModel
-from os2d.engine.distributed import any_of, rank, take_state_of_first, wait_for_all, world_size
+from os2d.engine.distributed import any_of, process_group, rank, take_state_of_first, wait_for_all, world_size
 from os2d.engine.evaluation import Evaluation, evaluate_model, metrics_by_name, times_by_name
 from os2d.engine.evaluation_task import evaluate_task
 from os2d.engine.final_report import PICTURED_IMAGES, report
@@ -54,7 +54,8 @@ def train_task(config: CfgNode, run: Run) -> dict[str, float]:
     """Train as configured and return the metrics of the last evaluation, and of the best one if it is tracked."""
     if not config.train.do_training or config.train.optim.max_iter == 0:
         return evaluate_task(config, run)
-    return train_to_the_end(Training(config, run), run)
+    with process_group(config.is_cuda):
+        return train_to_the_end(Training(config, run), run)
 
 
 def train_to_the_end(training: Training, run: Run) -> dict[str, float]:
