@@ -29,29 +29,63 @@ class Owner:
         pid: its number there.
         pid_start: clock ticks from boot to its start; with the boot's id.
         namespace: the pid namespace: containers of one host do not see each other's processes.
+        job: of SLURM around it, ``slurm:<array job>_<task>`` or ``slurm:<job>``; empty outside of jobs.
+        restarts: how often SLURM had put that job back into its queue.
     """
 
     host: str
     pid: int
     pid_start: str
     namespace: str
+    job: str = ""
+    restarts: int = 0
 
     @classmethod
     def this_process(cls) -> Owner:
         """Return the process that asks."""
         pid = os.getpid()
-        return cls(socket.gethostname(), pid, process_start(pid) or "", _namespace())
+        start = process_start(pid) or ""
+        return cls(socket.gethostname(), pid, start, _namespace(), current_job(), _restarts())
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Owner:
         """Return the owner that a claim names."""
-        return cls(values["host"], values["pid"], values["pid_start"], values["namespace"])
+        return cls(**values)
 
     def is_alive(self) -> bool | None:
         """Tell whether the process lives; None when it cannot be seen from here."""
         if self.host != socket.gethostname() or self.namespace != _namespace():
             return None
         return process_start(self.pid) == self.pid_start
+
+    def was_requeued(self) -> bool:
+        """Tell whether this process runs in a later start of the owner's job: SLURM has ended the earlier one."""
+        return bool(self.job) and self.job == current_job() and self.restarts < _restarts()
+
+    def has_running_job(self) -> bool:
+        """Tell whether SLURM, where it can be asked, says that the owner's job runs."""
+        if not self.job:
+            return False
+        from orchestration.launch.slurm_queue import snapshot  # runs a command: only for an owner that has gone silent
+
+        known = snapshot().get(self.job)
+        return known is not None and known.state == "RUNNING"
+
+
+def current_job(environment: Mapping[str, str] = os.environ) -> str:
+    """Return the SLURM job around this process; empty outside of jobs.
+
+    The elements of an array are told apart by their index: the number of one of them is that of the whole array.
+    """
+    array, task = environment.get("SLURM_ARRAY_JOB_ID"), environment.get("SLURM_ARRAY_TASK_ID")
+    if array and task:
+        return f"slurm:{array}_{task}"
+    number = environment.get("SLURM_JOB_ID")
+    return f"slurm:{number}" if number else ""
+
+
+def _restarts() -> int:
+    return int(os.environ.get("SLURM_RESTART_COUNT", "0"))
 
 
 def process_start(pid: int) -> str | None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from orchestration.errors import DescriptionError
 from orchestration.launch import Launcher
+from orchestration.launch.slurm_options import SlurmOptions
 
 
 def make_launcher(
@@ -12,8 +15,22 @@ def make_launcher(
     gpus: int | None = None,
     slots: int | None = None,
     address: str | None = None,
+    slurm: SlurmOptions | None = None,
 ) -> Launcher:
-    """Return the launcher called ``local`` or ``ray`` for what the command line says."""
+    """Return the launcher called ``local``, ``ray`` or ``slurm`` for what the command line says.
+
+    Under SLURM cores and cards are those of each trial, elsewhere those that all trials share.
+    """
+    slurm = slurm or SlurmOptions()
+    if name == "slurm":
+        from orchestration.launch.slurm import SlurmLauncher
+
+        if address is not None:
+            raise DescriptionError("--address: only with --launcher ray")
+        return SlurmLauncher(replace(slurm, slots=slots, cpus=cpus, gpus=gpus))
+    if slurm != SlurmOptions():
+        given = [key for key, value in vars(slurm).items() if value != getattr(SlurmOptions(), key)]
+        raise DescriptionError(f"--{given[0].replace('_', '-')}: only with --launcher slurm")
     if name == "ray":
         from orchestration.launch.ray import RayLauncher
 
