@@ -21,6 +21,19 @@ from orchestration.cli.options import (
     app,
     read_plan,
 )
+from orchestration.cli.slurm import (
+    AccountOption,
+    CondaOption,
+    ConstraintOption,
+    ExcludeOption,
+    ExclusiveOption,
+    HoursOption,
+    NodelistOption,
+    PartitionOption,
+    QosOption,
+    SbatchOption,
+    slurm_options,
+)
 from orchestration.durable import to_json
 from orchestration.errors import DescriptionError
 from orchestration.runs import Runs
@@ -35,6 +48,7 @@ class LauncherName(StrEnum):
 
     LOCAL = "local"
     RAY = "ray"
+    SLURM = "slurm"
 
 
 @app.command(context_settings=TAKES_FILE_OPTIONS, add_help_option=False)
@@ -65,9 +79,19 @@ def run(
     runs: RunsOption = RUNS,
     only: OnlyOption = None,
     slots: Annotated[int | None, typer.Option(help="trials at a time [default: as many as fit]")] = None,
-    cpus: Annotated[float | None, typer.Option(help="cores to use [default: all]")] = None,
-    gpus: Annotated[int | None, typer.Option(help="graphics cards to use [default: all]")] = None,
+    cpus: Annotated[float | None, typer.Option(help="cores to use, all unless said; slurm: of each trial")] = None,
+    gpus: Annotated[int | None, typer.Option(help="cards to use, all unless said; slurm: of each trial")] = None,
     address: Annotated[str | None, typer.Option(help="ray: join this cluster instead of starting one")] = None,
+    partition: PartitionOption = None,
+    account: AccountOption = None,
+    qos: QosOption = None,
+    constraint: ConstraintOption = None,
+    exclusive: ExclusiveOption = False,
+    exclude: ExcludeOption = None,
+    nodelist: NodelistOption = None,
+    hours: HoursOption = None,
+    conda_env: CondaOption = None,
+    sbatch: SbatchOption = None,
     tracking_uri: TrackingOption = None,
     as_json: JsonOption = False,
     show_help: HelpOption = False,
@@ -79,7 +103,8 @@ def run(
     from orchestration.results import following, show_results
 
     described, planned = read_plan(context, file, only, show_help)
-    chosen = make_launcher(launcher, cpus=cpus, gpus=gpus, slots=slots, address=address)
+    slurm = slurm_options(partition, account, qos, constraint, exclusive, exclude, nodelist, hours, conda_env, sbatch)
+    chosen = make_launcher(launcher, cpus=cpus, gpus=gpus, slots=slots, address=address, slurm=slurm)
     journal = Runs(runs)
     chosen.check(unfinished(planned, journal))  # before anything is created
     notes = Console(file=sys.stderr)
