@@ -11,6 +11,7 @@ from pathlib import Path
 
 from experiments.small_os2d import ANCHOR_PX, LOSS_ROWS, SMALL_OS2D
 from orchestration.describe import Column, Experiment, Resources, Table, seeds
+from orchestration.script import main
 from os2d.data.catalog import find_dataset
 from os2d.data.scale import recommended_scale
 
@@ -46,3 +47,7 @@ def describe(
     ]
     title = f"OS2D on {folder.name}: mAP@0.50, percent"
     return [experiment, Table(name=experiment.name, title=title, experiment=experiment, columns=columns)]
+
+
+if __name__ == "__main__":
+    main(__file__)

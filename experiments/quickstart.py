@@ -9,6 +9,7 @@ mAP on new images of the classes seen in training and of classes never seen.
 
 from experiments.small_os2d import LOSS_ROWS, SMALL_OS2D
 from orchestration.describe import Column, Experiment, Resources, Table, seeds
+from orchestration.script import main
 
 quickstart = Experiment(
     name="quickstart",
@@ -34,3 +35,6 @@ table = Table(
         Column("unseen classes", "mAP@0.50_shelf-val-new-cl", scale=100, digits=1),
     ],
 )
+
+if __name__ == "__main__":
+    main(__file__)
