@@ -105,11 +105,15 @@ class Attempt:
         alive = self.owner.is_alive()
         if alive is not None:
             return alive
+        if self.owner.was_requeued():
+            return False
         beat_path = self.folder.parents[1] / "heartbeat"
         beat = read_whole(beat_path, durable=False)
         if beat is None or beat["attempt"] != self.number:
-            return silent_for(None, self.folder / "claim.json") < STALE_SECONDS
-        return silent_for(beat, beat_path) < STALE_SECONDS
+            silence = silent_for(None, self.folder / "claim.json")
+        else:
+            silence = silent_for(beat, beat_path)
+        return silence < STALE_SECONDS or self.owner.has_running_job()
 
     def close(self, ending: Ending) -> bool:
         """Write the outcome unless somebody did; the first one stands."""

@@ -63,12 +63,17 @@ class Owner:
         return bool(self.job) and self.job == current_job() and self.restarts < _restarts()
 
     def has_running_job(self) -> bool:
-        """Tell whether SLURM, where it can be asked, says that the owner's job runs."""
+        """Tell whether the owner's job runs, where SLURM can be asked; when it does not answer, the job may."""
         if not self.job:
             return False
-        from orchestration.launch.slurm_queue import snapshot  # runs a command: only for an owner that has gone silent
+        # These run a command: only for an owner that has gone silent.
+        from orchestration.launch.slurm_command import SlurmError
+        from orchestration.launch.slurm_queue import snapshot
 
-        known = snapshot().get(self.job)
+        try:
+            known = snapshot().get(self.job)
+        except SlurmError:
+            return True
         return known is not None and known.state == "RUNNING"
 
 
