@@ -7,6 +7,7 @@ not end in time is killed when it runs on this machine, and with its job when it
 
 from __future__ import annotations
 
+import getpass
 import os
 import signal
 import socket
@@ -76,7 +77,11 @@ def cancel(trials: dict[Chosen, State], patience_seconds: float = PATIENCE_SECON
 
 def this_user() -> str:
     """Return who asks, for people to read."""
-    return f"{os.environ.get('USER') or f'user {os.getuid()}'}@{socket.gethostname()}"
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):  # a container in which the user has no name
+        name = f"user {os.getuid()}"
+    return f"{name}@{socket.gethostname()}"
 
 
 def _wait(trials: Sequence[Chosen], seconds: float) -> list[Chosen]:
@@ -144,8 +149,10 @@ def _conclude(one: Chosen, before: State) -> Cancelled:
         return Cancelled(one, before, False, _still_there(last))
     if _waits_in_queue(folder):
         return Cancelled(one, before, False, "its job is still in the queue; see `squeue --me`")
-    if last is None or (last.ending is not None and before is State.QUEUED):
+    if last is None:
         return Cancelled(one, before, True, "cancelled before it started")
+    if last.ending is not None and last.outcome is not Outcome.CANCELLED:
+        return Cancelled(one, before, True, "cancelled while it waited to be continued")
     if last.ending is None:
         how = "its worker was gone already" if before is State.LOST else f"killed without saving: {wish.why}"
         last.close(Ending(Outcome.CANCELLED, now_ms(), f"cancelled; {how}"))

@@ -90,5 +90,10 @@ def live_drivers(runs_root: Path) -> list[Driver]:
     return [driver for driver in drivers(runs_root) if driver.owner.is_alive() is not False]
 
 
+def logs(runs_root: Path) -> list[Path]:
+    """Return what detached drivers printed, oldest first, also of those that have ended."""
+    return sorted(_folder(runs_root).glob("*.log"))
+
+
 def _folder(runs_root: Path) -> Path:
     return runs_root / ".drivers"

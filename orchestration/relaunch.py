@@ -29,7 +29,9 @@ def dependents(trials: Sequence[Chosen], runs: Runs) -> list[Chosen]:
     others = {one.folder.signature: one for one in choose_all(runs) if not one.folder.is_done()}
     states = runs.states_of(one.folder for one in others.values())
     waiting = {
-        signature: one for signature, one in others.items() if states[signature] in (State.BLOCKED, State.PLANNED)
+        signature: one
+        for signature, one in others.items()
+        if states[signature] in (State.BLOCKED, State.PLANNED) and one.folder.cancel_wish() is None
     }
     reached = {one.folder.signature for one in trials}
     found: list[Chosen] = []
