@@ -113,6 +113,10 @@ class Choice(Domain):
         """Return the value at a share of the list."""
         return self.values[int(share * len(self.values))]
 
+    def place(self, value: Any) -> int:
+        """Return the place of a value in the list; a tuple and the list of its items are the same value."""
+        return [_listed(one) for one in self.values].index(_listed(value))
+
 
 @dataclass(frozen=True)
 class Uniform(Domain):
@@ -204,6 +208,10 @@ def _values(function: str, key: str, values: Iterable[Any]) -> Sequence[Any]:
     if not listed:
         raise DescriptionError(f"{function}: {key}: the list of values is empty")
     return listed
+
+
+def _listed(value: Any) -> Any:
+    return [_listed(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _require_range(function: str, low: float, high: float) -> None:

@@ -157,7 +157,7 @@ def _hyperparameter(key: str, domain: Domain) -> Any:
 
 def _to_index(domain: Domain, value: Any) -> Any:
     """Return the place of a choice in its list: values themselves may be lists, which no searcher takes."""
-    return domain.values.index(value) if isinstance(domain, Choice) else value
+    return domain.place(value) if isinstance(domain, Choice) else value
 
 
 def _from_index(domain: Domain, value: Any) -> Any:
