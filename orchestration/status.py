@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 from orchestration.attempt import Attempt
 from orchestration.describe import Resources
+from orchestration.errors import DescriptionError, NewerFormatError
 from orchestration.journal import Heartbeat, State, TrialFolder
 from orchestration.plan import Plan, Trial
 from orchestration.runs import Named, Runs
+from orchestration.selection import Chosen
 
 LIVE = (State.RUNNING, State.QUEUED)
 
@@ -129,7 +132,9 @@ class Board:
     def line(self, named: Named, metric: str | None = None) -> StatusLine:
         """Return the details of a trial, with this metric or the one logged last."""
         state, folder = self.state(named), named.folder
-        if state in (State.PLANNED, State.UNKNOWN):
+        if state is State.UNKNOWN:
+            return StatusLine(*named[:2], folder.signature, state, message=_why_unknown(folder))
+        if state is State.PLANNED:
             planned = self._planned.get(folder.signature)
             return StatusLine(*named[:2], folder.signature, state, resources=planned.resources if planned else None)
         last, beat, newest = folder.last_attempt(), folder.heartbeat(), folder.newest(metric)
@@ -140,7 +145,7 @@ class Board:
             *named[:2],
             folder.signature,
             state,
-            step=beat.step if beat else 0,
+            step=max(beat.step if beat else 0, newest.step if newest else 0),
             total=beat.total if beat else 0,
             metric=newest.name if newest else "",
             value=newest.value if newest else None,
@@ -157,10 +162,32 @@ class Board:
         return [self.line(each, metric) for each in self.named if not only or self.state(each) in only]
 
 
-def board_of_plan(plan: Plan, runs: Runs) -> Board:
-    """Return the board of every request of a plan."""
-    named = [Named(entry.experiment, entry.name, runs.folder(entry.signature)) for entry in plan.entries]
+def board_of_plan(plan: Plan, runs: Runs, patterns: Sequence[str] = ()) -> Board:
+    """Return the board of every request of a plan, or of those whose (experiment/)name fits one of the patterns."""
+    named = [
+        Named(entry.experiment, entry.name, runs.folder(entry.signature))
+        for entry in plan.entries
+        if not patterns
+        or any(fnmatchcase(text, p) for p in patterns for text in (entry.name, f"{entry.experiment}/{entry.name}"))
+    ]
     return Board(runs, named, plan.trials)
+
+
+def board_of_names(runs: Runs, chosen: Iterable[Chosen] | None = None) -> Board:
+    """Return the board of every name ever given to a trial, or of the names of chosen trials."""
+    if chosen is None:
+        return Board(runs, runs.names())
+    signatures = {each.folder.signature for each in chosen}
+    return Board(runs, [each for each in runs.names() if each.folder.signature in signatures])
+
+
+def states_called(names: str) -> tuple[State, ...]:
+    """Return the states of a list such as ``failed,running``."""
+    wanted = [name.strip() for name in names.split(",") if name.strip()]
+    for name in wanted:
+        if name not in list(State):
+            raise DescriptionError(f"--state {name}: there is no such state; there are: {', '.join(State)}")
+    return tuple(State(name) for name in wanted)
 
 
 def board_of_trials(trials: Sequence[Trial], runs: Runs) -> Board:
@@ -176,6 +203,13 @@ def seconds_left(folder: TrialFolder, attempt: Attempt, beat: Heartbeat) -> floa
     made = beat.step - max(resumed, default=0)
     seconds = beat.time - attempt.started_ms / 1000
     return (beat.total - beat.step) * seconds / made if made > 0 and seconds > 0 else None
+
+
+def _why_unknown(folder: TrialFolder) -> str:
+    try:
+        return f"{folder.trial.name} can be read now; look again"
+    except NewerFormatError as error:
+        return str(error)
 
 
 def counts(states: Iterable[State]) -> str:

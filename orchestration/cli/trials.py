@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -38,6 +39,7 @@ from orchestration.durable import to_json
 from orchestration.errors import DescriptionError
 from orchestration.runs import Runs
 
+PATTERN_HELP = "<experiment>/<name> or a name, both with * and ?, a signature's first digits, or a path"
 TrialArgument = Annotated[
     str, typer.Argument(help="<experiment>/<name>, a name, a signature's first digits, or a path")
 ]
@@ -120,44 +122,70 @@ def run(
 @app.command(context_settings=TAKES_FILE_OPTIONS, add_help_option=False)
 def status(
     context: typer.Context,
-    file: FileArgument = None,
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE | PATTERN ...]", help="a Python file of experiments, or patterns")
+    ] = None,
+    match: Annotated[list[str] | None, typer.Option("--match", metavar="PATTERN", help=PATTERN_HELP)] = None,
+    states: Annotated[
+        str, typer.Option("--state", metavar="A,B,...", help="only trials in these states, such as failed,running")
+    ] = "",
+    metric: Annotated[str | None, typer.Option(help="the metric to show [default: the one logged last]")] = None,
+    follow: Annotated[
+        bool, typer.Option("--watch", "-w", help="go on until nothing runs any more, or q is pressed")
+    ] = False,
     runs: RunsOption = RUNS,
     only: OnlyOption = None,
     as_json: JsonOption = False,
     show_help: HelpOption = False,
 ) -> None:
-    """Show where the trials of FILE stand, or without FILE those of every launch into the runs folder."""
-    from orchestration.listing import print_status, status_of_folders, status_of_plan
+    """Show where the trials of FILE, or those that a PATTERN means, stand; without either those of every launch."""
+    from orchestration.selection import choose
+    from orchestration.status import board_of_names, board_of_plan, states_called
 
-    journal = Runs(runs)
-    if file is None and not show_help:
-        if context.args:
-            raise DescriptionError(f"no such option: {' '.join(context.args)}")
-        lines = status_of_folders(journal)
+    journal, shown_states = Runs(runs), states_called(states)
+    if follow and as_json:
+        raise DescriptionError("--watch: not with --json, which prints one answer; leave one of them out")
+    if show_help or (file is not None and (file.suffix == ".py" or file.is_file() or str(file).startswith("-"))):
+        board = board_of_plan(read_plan(context, file, only, show_help)[1], journal, match or ())
     else:
-        lines = status_of_plan(read_plan(context, file, only, show_help)[1], journal)
+        patterns = [*([] if file is None else [str(file)]), *context.args, *(match or ())]
+        if wrong := [pattern for pattern in patterns if pattern.startswith("-")] + ["--only"] * bool(only):
+            raise DescriptionError(f"no such option: {' '.join(wrong)} (options of FILE need a FILE)")
+        board = board_of_names(journal, choose(journal, patterns) if patterns else None)
+    board.look()
     if as_json:
-        print(to_json([line.as_dict() for line in lines], indent=1))
+        print(to_json([line.as_dict() for line in board.lines(shown_states, metric)], indent=1))
+        return
+    from orchestration.watch import Shown, print_status, watch
+
+    shown = Shown(shown_states, metric)
+    if not board.named:
+        print(f"nothing was launched into {journal.root}" if file is None else "no trial is meant")
+    elif follow:
+        watch(board, shown, Console())
     else:
-        print_status(lines, journal, Console())
+        print_status(board, shown, Console())
 
 
 @app.command()
 def logs(
-    trial: TrialArgument,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="go on until the trial has ended")] = False,
+    patterns: Annotated[list[str], typer.Argument(metavar="PATTERN ...", help=PATTERN_HELP)],
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="go on until the trials have ended")] = False,
+    stderr: Annotated[bool, typer.Option("--stderr", help="only what went to stderr")] = False,
+    lines: Annotated[int | None, typer.Option("--lines", "-n", min=0, help="only the last ones [default: all]")] = None,
     attempt: Annotated[int | None, typer.Option(help="its number [default: the last]")] = None,
     runs: RunsOption = RUNS,
 ) -> None:
-    """Print what a trial printed."""
-    from orchestration.listing import one_trial
-    from orchestration.logs import follow_logs, print_logs
+    """Print what trials printed; with several trials every line begins with the trial's name."""
+    from orchestration.logs import Wanted, follow_logs, print_logs
+    from orchestration.selection import choose
 
-    folder = one_trial(Runs(runs), trial)
+    chosen = choose(Runs(runs), patterns)
+    wanted = Wanted(attempt, stderr, lines)
     if follow:
-        follow_logs(folder, sys.stdout)
+        follow_logs(chosen, wanted, sys.stdout)
     else:
-        print_logs(folder, attempt, sys.stdout)
+        print_logs(chosen, wanted, sys.stdout)
 
 
 @app.command()

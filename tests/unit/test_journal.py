@@ -21,9 +21,9 @@ from orchestration.describe import Experiment, Need, Variant, seeds
 from orchestration.durable import LineWriter, create_whole, from_json, read_lines, to_json, write_whole
 from orchestration.errors import JournalError, NewerFormatError
 from orchestration.journal import FORMAT, Heartbeat, State
-from orchestration.listing import status_of_folders
 from orchestration.plan import plan
 from orchestration.runs import Runs
+from orchestration.status import board_of_names
 
 TASK = "tests.integration.counting_task:task"
 
@@ -397,7 +397,9 @@ def test_the_folder_of_a_newer_version_is_a_line_in_the_status(runs, planned, fo
         runs.create(next(trial for trial in planned.trials if trial.signature == entry.signature))
         runs.link(entry)
     write_as_newer_version(folder)
-    lines = status_of_folders(runs)
+    board = board_of_names(runs)
+    board.look()
+    lines = board.lines()
     assert {line.signature for line in lines if line.state is State.UNKNOWN} == {folder.signature}
     line = next(line for line in lines if line.state is State.UNKNOWN)
     assert "a newer version of this program wrote it" in line.message
