@@ -18,6 +18,7 @@ from orchestration.launch.slurm_following import Following
 from orchestration.launch.slurm_limits import require_possible
 from orchestration.launch.slurm_options import SlurmOptions, as_line, python_of, sbatch_flags, set_up
 from orchestration.launch.slurm_queue import PREFIX, forget_snapshot
+from orchestration.launch.worker import THREAD_VARIABLES, worker_environment
 from orchestration.plan import Trial
 from orchestration.runs import Runs
 
@@ -93,6 +94,7 @@ def script_text(trial: Trial, folder: Path, options: SlurmOptions | None = None)
     flags = {"job-name": trial.experiment, **sbatch_flags(resources, options)}
     flags["output"] = str(folder / "slurm-%j.log")
     srun = ["srun", f"--cpus-per-task={flags['cpus-per-task']}", "--kill-on-bad-exit=1"]
+    environment = worker_environment(resources, "", {})
     command = f"{shlex.join(srun)} {python_of(options)} -m orchestration.trial {shlex.quote(str(folder))}"
     return "\n".join(
         [
@@ -101,6 +103,7 @@ def script_text(trial: Trial, folder: Path, options: SlurmOptions | None = None)
             *(as_line(name, value) for name, value in sorted(flags.items())),
             "",
             *set_up(options),
+            *(f"export {name}={environment[name]}" for name in THREAD_VARIABLES),
             f"cd {shlex.quote(str(Path.cwd()))}",
             *_meeting_place(resources, python_of(options)),
             command,
