@@ -17,6 +17,7 @@ from orchestration.errors import ExitCode
 from orchestration.journal import State, TrialFolder
 from orchestration.launch import Halt, JobLauncher, Launcher
 from orchestration.launch.progress import Progress, counts
+from orchestration.launch.sweeps import require_follower, run_sweeps
 from orchestration.plan import Plan, Trial
 from orchestration.runs import Runs
 
@@ -32,21 +33,23 @@ class Summary:
     """How a launch ended.
 
     Args:
+        plan: what was run, with the points that sweeps have chosen.
         states: signature -> state of every planned trial.
-        requested: the signatures that were asked for.
         reasons: signature -> why a trial was given up.
         interrupted: whether somebody asked to stop.
     """
 
+    plan: Plan
     states: Mapping[str, State]
-    requested: frozenset[str]
     reasons: Mapping[str, str]
     interrupted: bool
 
     @property
     def exit_code(self) -> int:
-        """0 only when everything that was asked for is done."""
-        if all(self.states[signature] is State.DONE for signature in self.requested):
+        """0 only when everything that was asked for is done; what a sweep has pruned is done with."""
+        followed = self.plan.followed
+        open_ = [s for s in self.plan.requested if self.states[s] is not State.DONE]
+        if not self.plan.open_points and all(s in followed and self.states[s] is State.PRUNED for s in open_):
             return ExitCode.DONE
         return ExitCode.INTERRUPTED if self.interrupted else ExitCode.FAILED
 
@@ -73,17 +76,21 @@ def launch(
     trials = _prepare(plan, runs, launcher, import_paths)
     halt = Halt()
     reasons: dict[str, str] = {}
-    if trials:
-        try:
-            with recorded(runs.root), _stop_signals(halt, console, launcher), Progress(runs, trials, console, on_tick):
-                reasons = launcher.run(trials, runs, halt)
-        finally:
-            if not launcher.outlives_driver:
-                for trial in unfinished(plan, runs):
-                    runs.withdraw(trial)
+    with recorded(runs.root), _stop_signals(halt, console, launcher):
+        if trials:
+            try:
+                with Progress(runs, trials, console, on_tick):
+                    reasons = launcher.run(trials, runs, halt)
+            finally:
+                if not launcher.outlives_driver:
+                    for trial in unfinished(plan, runs):
+                        runs.withdraw(trial)
+        if plan.sweeps and not halt.asked:
+            plan, told = run_sweeps(plan, runs, launcher, halt, console, import_paths, on_tick)
+            reasons |= told
     if on_tick is not None:
         on_tick()
-    summary = Summary(runs.states(plan.trials), plan.requested, reasons, halt.asked)
+    summary = Summary(plan, runs.states(plan.trials), reasons, halt.asked)
     _print_summary(summary, plan, runs, console)
     if summary.exit_code == ExitCode.INTERRUPTED:
         console.print(GOING_ON if launcher.outlives_driver else CONTINUE, highlight=False)
@@ -103,11 +110,12 @@ def submit(
     console.print(f"{counts(states.values())}; folder {runs.root}", highlight=False, markup=False, soft_wrap=True)
     if jobs:
         console.print(f"{len(jobs)} jobs; {GOING_ON}", highlight=False, markup=False, soft_wrap=True)
-    return Summary(states, plan.requested, {}, interrupted=False)
+    return Summary(plan, states, {}, interrupted=False)
 
 
 def _prepare(plan: Plan, runs: Runs, launcher: Launcher, import_paths: Sequence[str] | None) -> list[Trial]:
     """Create and name the folders of a plan and ask for what is not done; return that."""
+    require_follower(plan, launcher)
     make_folder(runs.root)
     trials = unfinished(plan, runs)
     launcher.check(trials)
@@ -121,12 +129,16 @@ def _prepare(plan: Plan, runs: Runs, launcher: Launcher, import_paths: Sequence[
 
 
 def unfinished(plan: Plan, runs: Runs) -> list[Trial]:
-    """Return the requested trials that are not done and, recursively, what they need and is not done, in order."""
+    """Return the requested trials that are not done and, recursively, what they need and is not done, in order.
+
+    Trials of sweeps are not among them: a sweep starts its trials itself, but what they need is.
+    """
+    followed = plan.followed
     wanted = {signature for signature in plan.requested if not runs.folder(signature).is_done()}
     for trial in reversed(plan.trials):
         if trial.signature in wanted:
             wanted |= {need for need in trial.needs.values() if not runs.folder(need).is_done()}
-    return [trial for trial in plan.trials if trial.signature in wanted]
+    return [trial for trial in plan.trials if trial.signature in wanted - followed]
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Workers in a Ray cluster, with Ray Tune as the controller; only this module and the two ``ray_*`` ones import ray.
+"""Workers in a Ray cluster, with Ray Tune as the controller; only this module and the ``ray_*`` ones import ray.
 
 Tune's own record of trials is never read back: it cannot extend a sweep, and it forgets; the trial folders are the
 truth.
@@ -15,12 +15,13 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestration.attempt import Outcome
 from orchestration.claim import process_start
+from orchestration.describe import Resources
 from orchestration.durable import make_folder
 from orchestration.errors import DescriptionError, LaunchError, ResourcesError
 from orchestration.launch import Halt
@@ -31,6 +32,7 @@ from orchestration.runs import Runs
 
 if TYPE_CHECKING:
     from orchestration.launch.ray_trainable import Session
+    from orchestration.launch.sweeps import SweepRun
 
 CONNECT_SECONDS = 10.0
 GRACE_SECONDS = 7.0
@@ -45,6 +47,11 @@ ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_MAX_PENDING_TRIALS_PG": "16",  # 1 for search algorithms, which learn from results; ours only orders
     "RAY_AIR_NEW_OUTPUT": "0",
+}
+
+SWEEP_ENVIRONMENT = {
+    "TUNE_MAX_PENDING_TRIALS_PG": "1",  # a point is chosen when there is room for it, and not before
+    "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60",  # a stopped trial keeps its place until its worker has saved
 }
 
 
@@ -84,19 +91,43 @@ class RayLauncher:
     def run(self, trials: Sequence[Trial], runs: Runs, halt: Halt) -> dict[str, str]:
         """Run the trials; each starts as soon as what it needs is done and the cluster has room."""
         with _session_folder(runs) as folder, self._cluster(folder, trials):
+            from orchestration.launch.ray_order import NeedsFirst
             from orchestration.launch.ray_trainable import Session
 
             session = Session(folder)
+            wanted = {str(runs.folder(trial.signature).path): trial.resources for trial in trials}
             if not halt.asked:
-                self._fit(trials, runs, session, halt)
+                order = NeedsFirst(trials, runs, session)
+                settings = {"num_samples": len(trials), "max_concurrent_trials": self._slots}
+                self._fit(lambda: _tuner(wanted.__getitem__, session, search_alg=order, **settings), session, halt)
             return session.reasons()
 
-    def _fit(self, trials: Sequence[Trial], runs: Runs, session: Session, halt: Halt) -> None:
+    def run_sweep(self, run: SweepRun, runs: Runs, halt: Halt) -> dict[str, str]:
+        """Start trials as a sweep says, until it is finished."""
+        with _session_folder(runs) as folder, self._cluster(folder, run.trials):
+            from orchestration.launch.ray_sweep import Decisions, NextTrials, rule_of, trials_at_a_time
+            from orchestration.launch.ray_trainable import Session
+
+            session = Session(folder)
+            os.environ.update(SWEEP_ENVIRONMENT)
+            resources = run.sweep.resources
+            run.begin(rule_of(run.sweep))
+            settings = {
+                "search_alg": NextTrials(run, runs, session),
+                "scheduler": Decisions(run),
+                "num_samples": -1,  # as many as it names
+                "max_concurrent_trials": trials_at_a_time(resources, self._slots),
+            }
+            if not halt.asked and not run.is_finished:
+                self._fit(lambda: _tuner(lambda folder: resources, session, **settings), session, halt)
+            return session.reasons()
+
+    def _fit(self, tuner: Callable[[], Any], session: Session, halt: Halt) -> None:
         failure: list[BaseException] = []
 
         def fit() -> None:
             try:
-                self._tuner(trials, runs, session).fit()
+                tuner().fit()
             except BaseException as error:
                 failure.append(error)
 
@@ -113,38 +144,6 @@ class RayLauncher:
                 thread.join(KILL_SECONDS)
         if failure and not halt.asked:
             raise LaunchError(f"Ray Tune failed: {type(failure[0]).__name__}: {failure[0]}") from failure[0]
-
-    def _tuner(self, trials: Sequence[Trial], runs: Runs, session: Session) -> Any:
-        from ray import tune
-
-        from orchestration.launch.ray_order import NeedsFirst
-        from orchestration.launch.ray_trainable import run_trial
-
-        by_folder = {str(runs.folder(trial.signature).path): trial for trial in trials}
-
-        def resources(config: Mapping[str, Any]) -> Any:
-            wanted = by_folder[config["folder"]].resources
-            return tune.PlacementGroupFactory(
-                [{"CPU": wanted.cpus, "GPU": wanted.gpus} if wanted.gpus else {"CPU": wanted.cpus}]
-            )
-
-        return tune.Tuner(
-            tune.with_resources(run_trial, resources),
-            tune_config=tune.TuneConfig(
-                search_alg=NeedsFirst(trials, runs, session),
-                num_samples=len(trials),
-                max_concurrent_trials=self._slots,
-                reuse_actors=True,  # seven times faster for short trials; each trial is a process of its own anyway
-                trial_dirname_creator=lambda trial: Path(trial.config["folder"]).name[:12],
-            ),
-            run_config=tune.RunConfig(
-                name="tune",
-                storage_path=str(session.folder),
-                verbose=0,
-                failure_config=tune.FailureConfig(max_failures=BUDGETS[Outcome.NODE_FAIL][1]),
-                checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
-            ),
-        )
 
     @contextlib.contextmanager
     def _cluster(self, session: Path, trials: Sequence[Trial]) -> Iterator[None]:
@@ -186,6 +185,35 @@ class RayLauncher:
                 offers = [(node.get("CPU", 0.0), node.get("GPU", 0.0)) for node in nodes]
                 require_fit(trials, offers, f"the largest machine of the cluster {self._address}")
             yield
+
+
+def _tuner(resources_of: Callable[[str], Resources], session: Session, **settings: Any) -> Any:
+    """Return Tune for the trials that its search algorithm names; ``resources_of`` takes the folder of a trial."""
+    from ray import tune
+
+    from orchestration.launch.ray_trainable import run_trial
+
+    def resources(config: Mapping[str, Any]) -> Any:
+        wanted = resources_of(config["folder"])
+        return tune.PlacementGroupFactory(
+            [{"CPU": wanted.cpus, "GPU": wanted.gpus} if wanted.gpus else {"CPU": wanted.cpus}]
+        )
+
+    return tune.Tuner(
+        tune.with_resources(run_trial, resources),
+        tune_config=tune.TuneConfig(
+            reuse_actors=True,  # seven times faster for short trials; each trial is a process of its own anyway
+            trial_dirname_creator=lambda trial: f"{Path(trial.config['folder']).name[:12]}-{trial.trial_id}",
+            **settings,
+        ),
+        run_config=tune.RunConfig(
+            name="tune",
+            storage_path=str(session.folder),
+            verbose=0,
+            failure_config=tune.FailureConfig(max_failures=BUDGETS[Outcome.NODE_FAIL][1]),
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
+        ),
+    )
 
 
 def _shared_environment() -> dict[str, str]:

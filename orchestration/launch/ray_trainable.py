@@ -20,6 +20,7 @@ from orchestration.launch.worker import MOST_STARTS, Next, Step, Worker
 
 POLL_SECONDS = 0.1
 ELSEWHERE_SECONDS = 1.0
+STOP_SECONDS = 50.0
 MOST_REPORTS = 20
 """Steps forwarded per look; of more that came at once, the oldest are left out. The trial's folder has them all."""
 
@@ -28,13 +29,14 @@ def run_trial(config: Mapping[str, Any]) -> None:
     """Run one trial to its end, or until the session is asked to stop.
 
     Args:
-        config: ``folder`` of the trial, ``session`` folder, and ``cwd`` to run in.
+        config: ``folder`` of the trial, ``session`` folder, and ``cwd`` to run in. In a sweep, ``metric``: only steps
+            with this one are forwarded, and only new ones.
     """
     folder = TrialFolder(Path(config["folder"]))
     session = Session(Path(config["session"]))
-    forwarder = _Forwarder(folder)
+    forwarder = _Forwarder(folder, config.get("metric"))
     starts = 0
-    while not folder.is_done() and not session.is_stopping():
+    while not folder.is_done() and not session.is_stopping() and folder.prune_wish() is None:
         if (wish := folder.cancel_wish()) is not None:
             session.give_up(folder.signature, f"cancelled by {wish.why}")
             break
@@ -105,24 +107,42 @@ def _one_worker(folder: TrialFolder, session: Session, forwarder: _Forwarder, cw
             forwarder.forward()
             time.sleep(POLL_SECONDS)
     except BaseException:  # Tune ends the trial by an exception in `report`
-        worker.ask_to_stop()
+        if folder.prune_wish() is None:  # the worker sees that wish by itself
+            worker.ask_to_stop()
+        _wait_for_end(worker)
         raise
     return worker.conclude(request.attempts_before if request else 0)
 
 
-class _Forwarder:
-    """Reports the steps of a trial that were not reported yet."""
+def _wait_for_end(worker: Worker) -> None:
+    """Keep the place of a trial until its worker has saved, so that not more run at a time than fit."""
+    deadline = time.monotonic() + STOP_SECONDS
+    while not worker.has_ended() and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
 
-    def __init__(self, folder: TrialFolder) -> None:
+
+class _Forwarder:
+    """Reports the steps of a trial that were not reported yet.
+
+    Args:
+        folder: of the trial.
+        metric: forward steps with this one only, all of them, and none that was there before: a sweep knows those.
+    """
+
+    def __init__(self, folder: TrialFolder, metric: str | None = None) -> None:
         self._folder = folder
-        self._offset = 0
+        self._metric = metric
+        self._offset = folder.metrics_from(0)[1] if metric else 0
 
     def forward(self) -> None:
         points, self._offset = self._folder.metrics_from(self._offset)
         by_step: dict[int, dict[str, float]] = {}
         for point in points:
             by_step.setdefault(point.step, {})[point.name] = point.value
-        for step, metrics in list(by_step.items())[-MOST_REPORTS:]:
+        steps = list(by_step.items())[-MOST_REPORTS:]
+        if self._metric is not None:
+            steps = [(step, metrics) for step, metrics in by_step.items() if self._metric in metrics]
+        for step, metrics in steps:
             with TemporaryDirectory(prefix="pointer-") as pointer:
                 place = {"checkpoints": str(self._folder.checkpoints), "step": step}
                 (Path(pointer) / "pointer.json").write_text(to_json(place))
