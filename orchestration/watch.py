@@ -7,7 +7,7 @@ import select
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from rich.console import Console, Group, RenderableType
@@ -54,14 +54,12 @@ def print_status(board: Board, shown: Shown, console: Console) -> None:
 
 def watch(board: Board, shown: Shown, console: Console) -> None:
     """Follow trials until nothing runs or waits any more, or until somebody presses q or Ctrl-C."""
-    if not console.is_terminal:
-        print_status(board, shown, console)
-    with _keys() as pressed, Follower(board, shown, console, stays=True) as follower:
-        try:
+    with suppress(KeyboardInterrupt):
+        if not console.is_terminal:
+            print_status(board, shown, console)
+        with _keys() as pressed, Follower(board, shown, console, stays=True) as follower:
             while board.is_live() and not pressed(follower.pause):
                 follower.look()
-        except KeyboardInterrupt:
-            return
 
 
 class Follower:
