@@ -309,6 +309,14 @@ class Sweep(Experiment):
         object.__setattr__(known, "space", Space(self._starting_points("").points + tuple(points)))
         return known
 
+    def without_pruning(self) -> Self:
+        """Return the same sweep with its trials run to their end."""
+        if self.is_population:
+            raise DescriptionError(f"sweep {self.name!r}: PBT changes its trials while they run; it has no other way")
+        plain = copy(self)
+        object.__setattr__(plain, "scheduler", None)
+        return plain
+
     def _starting_points(self, place: str) -> Space:
         """Return the points that are known before anything runs."""
         if not self.domains:

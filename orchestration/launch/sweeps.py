@@ -69,8 +69,11 @@ class SweepLauncher(Protocol):
 
 
 def require_follower(plan: Plan, launcher: Launcher) -> None:
-    """Raise :class:`DescriptionError` when a sweep needs a controller that the launcher has not."""
-    if isinstance(launcher, SweepLauncher) or not plan.sweeps:
+    """Refuse a sweep that needs a controller which the launcher has not, or resources that will never be there."""
+    if not plan.sweeps:
+        return
+    if isinstance(launcher, SweepLauncher):
+        launcher.check([trial for sweep in plan.sweeps for trial in plan.trials_of(sweep.name)])
         return
     sweep = plan.sweeps[0]
     rule = type(sweep.searcher if sweep.is_adaptive else sweep.scheduler).__name__
@@ -78,6 +81,12 @@ def require_follower(plan: Plan, launcher: Launcher) -> None:
     if sweep.is_adaptive or sweep.is_population:
         raise DescriptionError(needs)
     raise DescriptionError(f"{needs}, or --no-pruning to run all {len(plan.trials_of(sweep.name))} trials to their end")
+
+
+def without_pruning(plan: Plan) -> Plan:
+    """Return the plan with the trials of its sweeps run to their end."""
+    experiments = (one.without_pruning() if isinstance(one, Sweep) else one for one in plan.experiments)
+    return replace(plan, experiments=tuple(experiments))
 
 
 def run_sweeps(
@@ -96,7 +105,6 @@ def run_sweeps(
     plan = _with_chosen_points(plan, runs)
     for sweep in plan.sweeps:
         record = SweepRecord(sweep, runs)
-        launcher.check(plan.trials_of(sweep.name))
         with record.held():
             for trial in plan.trials_of(sweep.name):
                 runs.create(trial)
