@@ -58,6 +58,8 @@ def print_plan(plan: Plan, states: Mapping[str, State], console: Console) -> Non
         + f": {counts(states.values())}",
         highlight=False,
     )
+    for sweep, left in plan.open_points.items():
+        console.print(f"{sweep}: {left} more points are chosen as results come in", highlight=False, markup=False)
 
 
 def one_trial(runs: Runs, text: str) -> TrialFolder:

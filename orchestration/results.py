@@ -13,10 +13,11 @@ from orchestration.plan import Plan
 from orchestration.report import write_report
 from orchestration.runs import Runs
 from orchestration.store_location import StoreError, StoreLocation
+from orchestration.sweep_table import sweep_tables
 from orchestration.table_formats import to_terminal
 from orchestration.table_result import TableResult
 from orchestration.table_sources import FolderSource, MlflowSource
-from orchestration.tables import build_table
+from orchestration.tables import Source, build_table
 from orchestration.tracking import Follower, sync
 
 
@@ -45,10 +46,13 @@ def table_results(plan: Plan, runs_root: Path, tracking_uri: str | None, *, from
         StoreError: the tracking store cannot be used.
     """
     if from_folders:
-        return [build_table(table, plan, FolderSource(runs_root)) for table in plan.tables]
+        return _tables(plan, FolderSource(runs_root))
     sync(runs_root, _experiments(plan), tracking_uri)
-    source = MlflowSource(runs_root, tracking_uri)
-    return [build_table(table, plan, source) for table in plan.tables]
+    return _tables(plan, MlflowSource(runs_root, tracking_uri))
+
+
+def _tables(plan: Plan, source: Source) -> list[TableResult]:
+    return [*(build_table(table, plan, source) for table in plan.tables), *sweep_tables(plan, source)]
 
 
 def write_reports(plan: Plan, runs_root: Path) -> list[Path]:

@@ -11,6 +11,7 @@ from orchestration.errors import EXIT_CODES_HELP, DescriptionError
 from orchestration.experiment_file import ExperimentFile
 from orchestration.plan import Plan
 from orchestration.plan import plan as plan_descriptions
+from orchestration.sweep_record import chosen_points
 
 app = typer.Typer(
     help="Describe experiments once, run them anywhere, read the tables back.",
@@ -58,4 +59,5 @@ def read_plan(
         raise DescriptionError(
             f"{file}: describe() takes {clash[0]}, which `oneshot {context.info_name}` has already; rename it"
         )
-    return described, plan_descriptions(described.descriptions(context.args), only or ())
+    descriptions = described.descriptions(context.args)
+    return described, plan_descriptions(descriptions, only or (), chosen_points(descriptions, context.params["runs"]))

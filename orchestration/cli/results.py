@@ -66,11 +66,12 @@ def table(
 ) -> None:
     """Print the tables of FILE: mean and standard deviation over seeds, and why a cell is empty."""
     from orchestration.results import table_results
+    from orchestration.sweep_settings import sweeps_of
     from orchestration.table_formats import render, to_terminal
 
     _, planned = read_plan(context, file, only, show_help)
-    if not planned.tables:
-        raise DescriptionError(f"{file}: describes no table; add a Table to the file")
+    if not planned.tables and not sweeps_of(planned.experiments):
+        raise DescriptionError(f"{file}: describes no table and no Sweep; add a Table to the file")
     results = table_results(planned, runs, tracking_uri, from_folders=source is SourceName.RUNS)
     if as_json:
         text = json.dumps([cell for result in results for cell in result.as_json()], indent=1, ensure_ascii=False)

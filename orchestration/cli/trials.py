@@ -94,6 +94,9 @@ def run(
     hours: HoursOption = None,
     conda_env: CondaOption = None,
     sbatch: SbatchOption = None,
+    no_pruning: Annotated[
+        bool, typer.Option("--no-pruning", help="run the trials of sweeps to their end, whatever the scheduler")
+    ] = False,
     tracking_uri: TrackingOption = None,
     as_json: JsonOption = False,
     show_help: HelpOption = False,
@@ -101,17 +104,21 @@ def run(
     """Run every trial of FILE that is not done; running again continues and repeats nothing."""
     from orchestration.launch.choice import make_launcher
     from orchestration.launch.driver import launch, unfinished
+    from orchestration.launch.sweeps import require_follower, without_pruning
     from orchestration.listing import plan_records
     from orchestration.results import following, show_results
 
     described, planned = read_plan(context, file, only, show_help)
+    planned = without_pruning(planned) if no_pruning else planned
     slurm = slurm_options(partition, account, qos, constraint, exclusive, exclude, nodelist, hours, conda_env, sbatch)
     chosen = make_launcher(launcher, cpus=cpus, gpus=gpus, slots=slots, address=address, slurm=slurm)
     journal = Runs(runs)
+    require_follower(planned, chosen)
     chosen.check(unfinished(planned, journal))  # before anything is created
     notes = Console(file=sys.stderr)
     with following(planned, runs, tracking_uri, notes) as tick:
         summary = launch(planned, journal, chosen, notes, described.import_paths, tick)
+    planned = summary.plan
     if as_json:
         print(to_json(plan_records(planned, summary.states), indent=1))
     elif not summary.interrupted:
