@@ -95,6 +95,13 @@ class Board:
         self._planned = {trial.signature: trial for trial in planned}
         self._states: dict[str, State] = {}
 
+    def add(self, trial: Trial) -> None:
+        """Take in a trial that was planned since; a sweep chooses some of its trials while others run."""
+        named = Named(trial.experiment, trial.name, self._runs.folder(trial.signature))
+        self._planned[trial.signature] = trial
+        self._states.setdefault(trial.signature, State.PLANNED)
+        self.named = [*self.named, named]
+
     def look(self) -> list[Change]:
         """Look at every trial that was not done before; return what changed since the last look."""
         unfinished = {

@@ -32,6 +32,10 @@ class Progress:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="progress", daemon=True)
 
+    def add(self, trial: Trial) -> None:
+        """Look at this trial as well."""
+        self._board.add(trial)
+
     def __enter__(self) -> Self:
         self._thread.start()
         return self
