@@ -256,11 +256,9 @@ class TrialFolder:
     def metrics_from(self, offset: int) -> tuple[list[Point], int]:
         """Return what was logged behind a byte offset, in the order of logging, and the next offset.
 
-        A file that is shorter than that was started afresh, and is returned from its beginning.
+        A file in which no line ends there was started afresh, and is returned from its beginning.
         """
-        if offset and self.metrics_file.exists() and self.metrics_file.stat().st_size < offset:
-            offset = 0
-        records, end = read_lines(self.metrics_file, offset)
+        records, end = read_lines(self.metrics_file, _start(self.metrics_file, offset))
         return [
             Point(name, float(value), record["step"], record["time_ms"])
             for record in records
@@ -277,7 +275,7 @@ class TrialFolder:
 
     def samples_from(self, offset: int) -> tuple[list[Sample], int]:
         """Return the load of the machine as written behind a byte offset, and the next offset."""
-        records, end = read_lines(self.system_file, offset)
+        records, end = read_lines(self.system_file, _start(self.system_file, offset))
         return [Sample(record["time_ms"], record["attempt"], record["values"]) for record in records], end
 
     def events(self) -> list[Event]:
@@ -455,6 +453,18 @@ class TrialFolder:
         perturbed = self.perturbation()
         config = nest({**kept, **request.settings, **(perturbed.settings if perturbed else {})})
         return replace(trial, config=config, resources=request.resources)
+
+
+def _start(path: Path, offset: int) -> int:
+    """Return where to read on: at the offset, or at 0 when that is not behind a line of the file."""
+    if offset == 0:
+        return 0
+    try:
+        with path.open("rb", buffering=0) as file:
+            file.seek(offset - 1)
+            return offset if file.read(1) == b"\n" else 0
+    except FileNotFoundError:
+        return 0
 
 
 def _is_looked_after(request: Mapping[str, Any], lives: Callable[[Owner], bool | None]) -> bool:
