@@ -7,6 +7,7 @@ of the time. A file that a crash or a disk damaged is told by its checksums, put
 
 from __future__ import annotations
 
+import errno
 import shutil
 import sys
 import zipfile
@@ -62,8 +63,9 @@ class Checkpoints:
         Damaged ones are renamed to ``<name>.damaged`` and reported.
         """
         for path in reversed(self.unnamed()):
-            if _is_intact(path):
-                return _load(path)
+            state = _read(path)
+            if state is not None:
+                return state
             path.replace(path.with_name(f"{path.name}.damaged"))
             on_damage(path)
         return None
@@ -149,11 +151,27 @@ def _same(read: Any, written: Any) -> bool:
     return bool(read == written) or (read != read and written != written)
 
 
+def _read(path: Path) -> Mapping[str, Any] | None:
+    """Return the state in a file, or None when the file is damaged."""
+    if not _is_intact(path):
+        return None
+    try:
+        return _load(path)
+    except zipfile.BadZipFile:  # the directory of the archive: torch looks at more of it than zipfile
+        return None
+
+
 def _is_intact(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return bool(archive.namelist()) and archive.testzip() is None
     except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError):
+        return False
+    except RuntimeError:  # a flipped bit says that a member is encrypted
+        return False
+    except OSError as error:  # a wrong offset leads nowhere, or the disk cannot read a block; a lack of rights is none
+        if error.errno not in (errno.EINVAL, errno.EIO):
+            raise
         return False
 
 
@@ -167,6 +185,8 @@ def _load(path: Path) -> Mapping[str, Any]:
     try:
         state: Mapping[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
+        if "PytorchStreamReader" in str(error) or "inline_container" in str(error):
+            raise zipfile.BadZipFile(f"{path}: {error}") from error
         raise JournalError(
             f"{path}: intact, but it cannot be loaded without running code ({str(error).splitlines()[0]:.200}); "
             "the task saved something other than numbers, text, plain containers and tensors"

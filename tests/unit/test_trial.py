@@ -214,6 +214,23 @@ def test_a_checkpoint_of_rubbish_is_damaged(tmp_path, content):
     assert [path.name for path in damaged] == ["step_00000002.pth"]
 
 
+def test_a_bit_that_flips_anywhere_in_a_checkpoint_never_changes_the_state_nor_ends_the_trial(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    for step in (1, 2):
+        checkpoints.save({"step": step, "weights": torch.full((4,), float(step))}, step, None)
+    first, second = [path.read_bytes() for path in checkpoints.unnamed()]
+    resumed_from = set()
+    for position in range(0, len(second), 3):
+        flipped = bytearray(second)
+        flipped[position] ^= 1 << position % 8
+        for path, content in zip(("step_00000001.pth", "step_00000002.pth"), (first, flipped), strict=True):
+            (tmp_path / path).write_bytes(content)
+        state = checkpoints.newest(lambda path: None)
+        assert state["weights"].tolist() == [float(state["step"])] * 4
+        resumed_from.add(state["step"])
+    assert resumed_from == {1, 2}
+
+
 def test_checkpoints_keep_tensors_the_last_two_and_the_named_ones(tmp_path):
     checkpoints = Checkpoints(tmp_path)
     for step in (1, 9, 10):
