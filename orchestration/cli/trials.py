@@ -63,12 +63,12 @@ def plan(
     show_help: HelpOption = False,
 ) -> None:
     """Show the trials of FILE and where they stand, without starting anything."""
-    from orchestration.listing import plan_records, print_plan
+    from orchestration.listing import plan_records, print_plan, records_json
 
     _, planned = read_plan(context, file, only, show_help)
     states = Runs(runs).states(planned.trials)
     if as_json:
-        print(to_json(plan_records(planned, states), indent=1))
+        print(records_json(plan_records(planned, states)))
     else:
         print_plan(planned, states, Console())
 

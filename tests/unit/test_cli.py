@@ -41,17 +41,9 @@ def test_plan_prints_json_and_nothing_else(oneshot):
     told = oneshot("plan", "file.py", "--json", "--rate", "1")
     needed, requested = json.loads(told.stdout)
     assert told.stderr == ""
-    assert list(needed) == [
-        "name",
-        "signature",
-        "task",
-        "config",
-        "seed",
-        "needs",
-        "resources",
-        "state",
-        "requested",
-    ]
+    assert {"name", "signature", "config", "seed", "needs", "resources", "state", "requests", "gpu_hours"} <= set(
+        needed
+    )
     assert (needed["name"], needed["requested"], needed["state"]) == ("default-seed1", False, "planned")
     assert needed["config"]["optim"]["lr"] == 1.0
     assert requested["needs"] == {"m": needed["signature"]}
@@ -59,7 +51,7 @@ def test_plan_prints_json_and_nothing_else(oneshot):
 
 
 def test_plan_starts_and_creates_nothing(oneshot, tmp_path):
-    assert "2 trials: 2 planned" in oneshot("plan", "file.py").stdout
+    assert "2 trials: 2 new" in oneshot("plan", "file.py").stdout
     assert sorted(path.name for path in tmp_path.iterdir() if path.name != "__pycache__") == ["file.py"]
 
 
