@@ -46,13 +46,24 @@ def dashboard_command(
     location = StoreLocation.resolve(runs_root, tracking_uri)
     location.require_usable()
     if location.is_server:
-        return Dashboard(url=location.uri.rstrip("/") + _page(location, experiment))
+        return Dashboard(url=location.shown.rstrip("/") + _page(location, experiment))
     argv = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", location.uri]
     if location.artifacts is not None:
         argv += ["--artifacts-destination", location.artifacts.as_uri()]
     argv += ["--host", host, "--port", str(port), "--workers", "1"]
     url = f"http://{host}:{port}{_page(location, experiment)}"
     return Dashboard(url=url, argv=tuple(argv), environment=dict(SERVER_ENVIRONMENT))
+
+
+def make_store(runs_root: Path, tracking_uri: str | None = None) -> None:
+    """Make the database unless it is there: a server that does so while a sync does too would destroy it.
+
+    Raises:
+        StoreError: it cannot be made, or is of another MLflow version.
+    """
+    from orchestration.mlflow_store import MlflowStore  # imports MLflow, which takes more than a second
+
+    MlflowStore(StoreLocation.resolve(runs_root, tracking_uri))
 
 
 def exec_dashboard(dashboard: Dashboard) -> NoReturn:

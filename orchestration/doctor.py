@@ -147,10 +147,9 @@ def check_tracking_store(runs_root: Path, tracking_uri: str | None = None) -> Ch
         return Check("tracking store", "warning", "unknown without mlflow", "pip install mlflow")
     location = StoreLocation.resolve(runs_root, tracking_uri)
     problem = location.problem()
-    if problem:
-        what, _, advice = problem.partition("; ")
-        return Check("tracking store", "error", f"{location.uri}: {what}", advice)
-    return Check("tracking store", "ok", location.uri)
+    if problem is not None:
+        return Check("tracking store", "error", f"{location.shown}: {problem.what}", problem.advice)
+    return Check("tracking store", "ok", location.shown)
 
 
 def check_disk_space(runs_root: Path) -> Check:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -33,6 +34,9 @@ for _name, _value in {
     os.environ.setdefault(_name, _value)
 
 import mlflow.entities as entities  # noqa: E402
+import mlflow.store.db_migrations  # noqa: E402
+import mlflow.version  # noqa: E402
+from alembic.script import ScriptDirectory  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
 from mlflow.store.artifact.artifact_repo import ArtifactRepository  # noqa: E402
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository  # noqa: E402
@@ -87,6 +91,35 @@ def _make_database(database: Path) -> None:
         unfinished.unlink(missing_ok=True)
 
 
+def _require_own_schema(database: Path) -> None:
+    """Refuse a database of another MLflow version before MLflow sees it, which would change its tables unasked.
+
+    Raises:
+        StoreError: what made it, and what to do.
+    """
+    connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
+    try:
+        found = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    except sqlite3.OperationalError:
+        return  # no tables yet, or not of MLflow: MLflow makes its own
+    finally:
+        connection.close()
+    migrations = ScriptDirectory(str(Path(mlflow.store.db_migrations.__file__).parent))
+    own = migrations.get_current_head()
+    if found is None or found[0] == own:
+        return
+    known = {script.revision for script in migrations.walk_revisions()}
+    advice = (
+        f"copy {database} to a safe place, then run `mlflow db upgrade sqlite:///{database}`"
+        if found[0] in known
+        else "update mlflow here (pip install --upgrade mlflow)"
+    )
+    raise StoreError(
+        f"tracking store sqlite:///{database}: made by {'an older' if found[0] in known else 'a newer'} MLflow "
+        f"(schema {found[0]}; MLflow {mlflow.version.VERSION} has {own}); {advice}, or name another store"
+    )
+
+
 class MlflowStore:
     """An open store.
 
@@ -100,6 +133,8 @@ class MlflowStore:
         with _translated(location), _opening_lock(location):
             if location.database is not None and not location.database.exists():
                 _make_database(location.database)
+            elif location.database is not None:
+                _require_own_schema(location.database)
             self._client = MlflowClient(tracking_uri=location.uri)
             self._client.search_experiments(max_results=1)
 
@@ -256,12 +291,12 @@ def _translated(location: StoreLocation) -> Iterator[None]:
         yield
     except Timeout as error:
         raise StoreError(
-            f"tracking store {location.uri}: another process has been opening it for {OPENING_DEADLINE_SECONDS:.0f} s; "
-            f"end that process, then try again (lock file {error.lock_file})"
+            f"tracking store {location.shown}: another process has been opening it for "
+            f"{OPENING_DEADLINE_SECONDS:.0f} s; end that process, then try again (lock file {error.lock_file})"
         ) from error
     except (MlflowException, SQLAlchemyError, OSError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise StoreError(f"tracking store {location.uri}: {reason}") from error
+        raise StoreError(f"tracking store {location.shown}: {reason}") from error
 
 
 def _condition(tags: Mapping[str, str]) -> str:

@@ -48,6 +48,9 @@ logger = logging.getLogger(__name__)
 LARGEST_ARTIFACT_BYTES = 50_000_000
 """Larger files stay in the trial's folder only, which the run names in a tag."""
 
+SYSTEM_NEWS_BYTES = 4096
+"""The load of a machine alone is written when it has grown by so much, about once a minute; else with other news."""
+
 
 @dataclass
 class Written:
@@ -107,7 +110,7 @@ class Projection:
                 self._update_experiment(name, folders, marks, written)
         finally:
             if marks != before:
-                write_marks(self._marks_file, marks, self._location.uri)
+                write_marks(self._marks_file, marks, self._location.shown)
         return written
 
     def _by_experiment(self, experiments: Collection[str] | None) -> dict[str, list[TrialFolder]]:
@@ -247,12 +250,17 @@ def _look(folder: TrialFolder, mark: Mark | None) -> _Look:
     if mark is not None and mark.seen and mark.seen[0] == State.DONE and folder.is_done():
         return _Look(folder, State.DONE, mark.started_ms, mark.seen)
     state, attempts = folder.state(), folder.attempts()
-    try:
-        size = folder.metrics_file.stat().st_size
-    except FileNotFoundError:
-        size = 0
+    system = _size(folder.system_file) // SYSTEM_NEWS_BYTES
     started_ms = attempts[0].started_ms if attempts else None
-    return _Look(folder, state, started_ms, (state.value, len(attempts), size), attempts)
+    seen = (state.value, len(attempts), _size(folder.metrics_file), system)
+    return _Look(folder, state, started_ms, seen, attempts)
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 class _Description(NamedTuple):

@@ -12,7 +12,7 @@ from rich.console import Console
 from orchestration.plan import Plan
 from orchestration.report import write_report
 from orchestration.runs import Runs
-from orchestration.store_location import StoreError, StoreLocation
+from orchestration.store_location import StoreAwayError, StoreError, StoreLocation
 from orchestration.sweep_table import sweep_tables
 from orchestration.table_formats import to_terminal
 from orchestration.table_result import TableResult
@@ -25,12 +25,16 @@ from orchestration.tracking import Follower, sync
 def following(plan: Plan, runs_root: Path, tracking_uri: str | None, notes: Console) -> Iterator[Callable[[], None]]:
     """Keep MLflow up to date while trials run; yields what to call every now and then, which never waits.
 
-    A store that cannot be used from the start is an error before anything runs.
+    A store that can never be used as it is named is an error before anything runs. For one that does not answer, the
+    trials do not wait.
 
     Raises:
         StoreError: the tracking store cannot be used.
     """
-    StoreLocation.resolve(runs_root, tracking_uri).require_usable()
+    try:
+        StoreLocation.resolve(runs_root, tracking_uri).require_usable()
+    except StoreAwayError as error:
+        _note(notes, f"warning: {error}; the trials run all the same, and MLflow gets everything when it answers")
     follower = Follower(runs_root, _experiments(plan), tracking_uri)
     try:
         yield follower.tick

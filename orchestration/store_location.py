@@ -5,15 +5,12 @@ from __future__ import annotations
 import os
 import sqlite3
 import tempfile
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from orchestration.errors import ExitCode, OrchestrationError
-
-HEALTH_TIMEOUT_SECONDS = 5.0
+from orchestration.tracking_server import Problem, server_problem
 
 _SQLITE = "sqlite:///"
 
@@ -22,6 +19,10 @@ class StoreError(OrchestrationError):
     """A tracking store that cannot be used; the message names it and says what to do."""
 
     exit_code = ExitCode.FOLDER
+
+
+class StoreAwayError(StoreError):
+    """A tracking store that does not answer now; later it may."""
 
 
 @dataclass(frozen=True)
@@ -61,51 +62,53 @@ class StoreLocation:
         return Path(self.uri[len(_SQLITE) :]) if self.uri.startswith(_SQLITE) else None
 
     @property
+    def shown(self) -> str:
+        """The address for people and logs: without a password that it may contain."""
+        before, at, after = self.uri.rpartition("@")
+        scheme, separator, _ = before.partition("://")
+        return f"{scheme}{separator}{after}" if at and separator else self.uri
+
+    @property
     def is_server(self) -> bool:
         """Whether the store is an MLflow server."""
         return urlsplit(self.uri).scheme in ("http", "https")
 
     def require_usable(self) -> None:
-        """Raise :class:`StoreError` at once when the store cannot be reached or written."""
-        problem = self.problem()
-        if problem:
-            raise StoreError(f"tracking store {self.uri}: {problem}")
+        """Raise :class:`StoreError` at once when the store cannot be reached or written.
 
-    def problem(self) -> str | None:
-        """Return what keeps the store from being used and what to do, or None when nothing was found."""
+        Raises:
+            StoreAwayError: it does not answer, and may do so later.
+            StoreError: it will not work until somebody changes something.
+        """
+        problem = self.problem()
+        if problem is not None:
+            kind = StoreAwayError if problem.may_pass else StoreError
+            raise kind(f"tracking store {self.shown}: {problem}")
+
+    def problem(self) -> Problem | None:
+        """Return what keeps the store from being used, or None when nothing was found."""
         if self.database is not None:
             return _database_problem(self.database)
-        return _server_problem(self.uri) if self.is_server else None
+        return server_problem(self.uri) if self.is_server else None
 
 
-def _database_problem(database: Path) -> str | None:
+def _database_problem(database: Path) -> Problem | None:
     existing = next(path for path in (database, *database.parents) if path.exists())
     if existing == database:
         folder = database.parent
         if not os.access(database, os.W_OK):
-            return f"the file {database} is not writable; change its permissions or name another store"
+            return Problem(f"the file {database} is not writable", "change its permissions or name another store")
         try:
             with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
                 connection.execute("SELECT count(*) FROM sqlite_master")
             connection.close()
         except sqlite3.DatabaseError as error:
-            return f"{database} is not a usable SQLite database ({error}); move it away and sync again"
+            return Problem(f"{database} is not a usable SQLite database ({error})", "move it away and sync again")
     else:
         folder = existing
     try:
         with tempfile.TemporaryFile(dir=folder):  # SQLite writes a journal beside the database
             return None
     except OSError as error:
-        return f"cannot write into {folder} ({error.strerror}); change its permissions or name another store"
-
-
-def _server_problem(uri: str) -> str | None:
-    advice = "start it (`oneshot dashboard`, or the command your group uses) or name another store"
-    try:
-        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=HEALTH_TIMEOUT_SECONDS) as answer:
-            answer.read()
-    except urllib.error.HTTPError as error:
-        return f"the server answered {error.code} {error.reason}; {advice}"
-    except OSError as error:
-        return f"the server does not answer ({getattr(error, 'reason', None) or error}); {advice}"
-    return None
+        advice = "change its permissions or name another store"
+        return Problem(f"cannot write into {folder} ({error.strerror})", advice)

@@ -15,6 +15,7 @@ from orchestration.plan import Trial
 from orchestration.reduction import reduce_steps
 from orchestration.runs import Runs
 from orchestration.store_location import StoreError, StoreLocation
+from orchestration.system_metrics import PREFIX
 from orchestration.table_result import CellState
 from orchestration.trial_record import CODE, KIND, REASON, SIGNATURE, STATE, code_of, reason
 
@@ -104,7 +105,7 @@ class MlflowSource:
         database = self._location.database
         if database is not None and not database.exists():
             raise StoreError(
-                f"tracking store {self._location.uri}: nothing was written to it yet; run `oneshot sync` first"
+                f"tracking store {self._location.shown}: nothing was written to it yet; run `oneshot sync` first"
             )
         from orchestration.mlflow_store import MlflowStore  # imports MLflow, which takes more than a second
 
@@ -137,7 +138,7 @@ class MlflowResults:
     @property
     def metric_names(self) -> Sequence[str]:
         """The metrics that it logged."""
-        return [original_name(name) for name in self.run.metrics]
+        return [original_name(name) for name in self.run.metrics if not name.startswith(PREFIX)]
 
     def value(self, column: Column) -> float | None:
         """Return the column's metric reduced over steps, unscaled; None when there is no number."""

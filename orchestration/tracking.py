@@ -9,17 +9,17 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from filelock import FileLock, Timeout
 
 from orchestration.durable import make_folder
 from orchestration.errors import OrchestrationError
 from orchestration.runs import Runs
-from orchestration.store_location import StoreError, StoreLocation
+from orchestration.store_location import StoreAwayError, StoreError, StoreLocation
 
 if TYPE_CHECKING:
     from orchestration.projection import Projection
@@ -84,11 +84,26 @@ def follow(
     experiments: Collection[str] | None = None,
     tracking_uri: str | None = None,
     seconds: float = 5.0,
-) -> None:
-    """Keep the store up to date until interrupted; what goes wrong is logged once and tried again."""
+    on_news: Callable[[SyncReport], object] | None = None,
+) -> NoReturn:
+    """Keep the store up to date until interrupted; what goes wrong is logged once and tried again.
+
+    Args:
+        runs_root: the folder of the trial folders.
+        experiments: names; None takes all of them.
+        tracking_uri: as for :func:`sync`.
+        seconds: between two updates at least.
+        on_news: called with every report that has any.
+
+    Raises:
+        StoreError: the store will never work as it is; one that does not answer is waited for.
+    """
     writer = _Writer(runs_root, experiments, tracking_uri)
+    writer.require_hope()
     while True:
-        writer.write_if_possible()
+        report = writer.write_if_possible()
+        if report is not None and report.updated and on_news is not None:
+            on_news(report)
         time.sleep(writer.pause(seconds))
 
 
@@ -157,10 +172,17 @@ class _Writer:
         self._failures = 0
         self._told: set[str] = set()
 
+    def require_hope(self) -> None:
+        """Raise :class:`StoreError` when waiting for the store is of no use."""
+        try:
+            self._location.require_usable()
+        except StoreAwayError as error:
+            logger.info("%s", error)
+
     def write(self, wait_seconds: float) -> SyncReport:
         """Write all news; ``busy`` in the report says that another writer held the lock all the time."""
         if not self._runs.folders():
-            return SyncReport(self._location.uri)
+            return SyncReport(self._location.shown)
         self._location.require_usable()
         folder = self._runs.root / ".tracking"
         make_folder(folder)
@@ -168,7 +190,7 @@ class _Writer:
             with FileLock(folder / "lock", timeout=wait_seconds):
                 return self._write_locked()
         except Timeout:
-            return SyncReport(self._location.uri, busy=True)
+            return SyncReport(self._location.shown, busy=True)
 
     def write_if_possible(self, wait_seconds: float = 0.0, last: bool = False) -> SyncReport | None:
         """Write all news, or log why not: once per outage."""
@@ -208,7 +230,7 @@ class _Writer:
         if not written.problems:
             self._projection = projection
         return SyncReport(
-            tracking_uri=self._location.uri,
+            tracking_uri=self._location.shown,
             trials=written.trials,
             created=written.created,
             updated=written.updated,

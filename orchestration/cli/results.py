@@ -120,14 +120,18 @@ def sync(
 
     from orchestration import tracking
 
+    def tell(done: tracking.SyncReport) -> None:
+        if as_json:
+            print(json.dumps(asdict(done), indent=None if follow else 1), flush=True)
+        else:
+            counted = f"{done.trials} trials, {done.created} new runs, {done.points} new values"
+            print(f"{done.tracking_uri}: {counted}", flush=True)
+
     if follow:
-        tracking.follow(runs, tracking_uri=tracking_uri)
+        tracking.follow(runs, tracking_uri=tracking_uri, on_news=tell)
         return
     done = tracking.sync(runs, tracking_uri=tracking_uri)
-    if as_json:
-        print(json.dumps(asdict(done), indent=1))
-    else:
-        print(f"{done.tracking_uri}: {done.trials} trials, {done.created} new runs, {done.points} new values")
+    tell(done)
     for problem in done.problems:
         print(f"error: {problem}", file=sys.stderr)
     raise typer.Exit(ExitCode.FAILED if done.problems else ExitCode.DONE)
@@ -142,9 +146,11 @@ def dashboard(
     tracking_uri: TrackingOption = None,
 ) -> None:
     """Open MLflow's pages on the runs: starts the server and prints the address; Ctrl-C ends it."""
-    from orchestration.dashboard import dashboard_command, exec_dashboard
+    from orchestration.dashboard import dashboard_command, exec_dashboard, make_store
 
     command = dashboard_command(runs, experiment, tracking_uri, host, port)
+    if command.argv:
+        make_store(runs, tracking_uri)
     print(command.url, flush=True)
     if command.argv:
         exec_dashboard(command)

@@ -3,17 +3,21 @@
 import json
 import math
 import os
+import sqlite3
 import stat
 import subprocess
 import sys
 from pathlib import Path
 
+import mlflow.store.db_migrations
 import pytest
+from alembic.script import ScriptDirectory
 from filelock import FileLock
 
 from orchestration.attempt import Outcome
 from orchestration.mlflow_store import MlflowStore
 from orchestration.store_location import StoreError, StoreLocation
+from orchestration.table_sources import MlflowResults
 from orchestration.tracking import Follower, sync
 from tests.unit.trial_folders import (
     START_MS,
@@ -24,6 +28,7 @@ from tests.unit.trial_folders import (
     log,
     make_trial,
     put_empty_store,
+    sample,
     start,
     vanish,
 )
@@ -276,6 +281,7 @@ def test_long_parameters_become_artifacts(root):
     store, runs = stored(root)
     run = runs["base-seed0"]
     assert run.params == {"short": "1"}
+    assert run.tags["oneshot.long_params"] == "params/note.txt"
     assert artifact(store, run, "params/note.txt").read_text() == long
 
 
@@ -378,3 +384,105 @@ def test_nothing_is_printed_even_when_the_tables_are_made(tmp_path):
     code = f"from pathlib import Path; from orchestration.tracking import sync; sync(Path({str(tmp_path)!r}))"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=REPOSITORY)
     assert (ended.stdout, ended.stderr) == ("", "")
+
+
+def test_what_ran_it_is_told_in_tags(root):
+    record = {"launcher": "slurm", "environment": {"SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "3"}}
+    done(root, make_trial(), {"loss": {1: 1.0}}, **record)
+    sync(root)
+    tags = stored(root)[1]["base-seed0"].tags
+    assert tags["oneshot.launcher"] == "slurm"
+    assert tags["oneshot.slurm_job"] == "7_3"
+    assert tags["oneshot.outcome"] == "ok"
+
+
+def test_the_load_of_the_machine_becomes_system_metrics(root):
+    folder = create(root, make_trial())
+    attempt = start(folder)
+    log(folder, 1, {"loss": 1.0})
+    sample(folder, attempt.started_ms + 10_000, {"system/cpu_utilization_percentage": 12.5})
+    assert sync(root).points == 1
+    sample(folder, attempt.started_ms + 20_000, {"system/cpu_utilization_percentage": 50.0})
+    finish(folder, attempt, {"loss": 1.0})
+    sync(root)
+    store, runs = stored(root)
+    run = runs["base-seed0"]
+    assert store.history(run.run_id, "system/cpu_utilization_percentage") == {10: 12.5, 20: 50.0}
+    assert MlflowResults(store, run).metric_names == ["loss"]
+
+
+def test_the_load_is_news_by_itself(root):
+    folder = create(root, make_trial())
+    attempt = start(folder)
+    log(folder, 1, {"loss": 1.0})
+    sync(root)
+    for second in range(10, 1200, 10):
+        sample(folder, attempt.started_ms + second * 1000, {"system/cpu_utilization_percentage": 1.0})
+    assert sync(root).updated == 1
+
+
+def test_of_a_long_trial_a_part_of_the_load_is_enough(root):
+    folder = create(root, make_trial())
+    attempt = start(folder)
+    for second in range(3600, 3720, 10):
+        sample(folder, attempt.started_ms + second * 1000, {"system/cpu_utilization_percentage": 1.0})
+        if second == 3650:
+            sync(root)
+    finish(folder, attempt, {})
+    sync(root)
+    store, runs = stored(root)
+    history = store.history(runs["base-seed0"].run_id, "system/cpu_utilization_percentage")
+    assert list(history) == [3600, 3660]
+
+
+def test_checkpoints_are_named_and_not_copied(root):
+    folder = create(root, make_trial())
+    attempt = start(folder)
+    folder.checkpoints.mkdir()
+    (folder.checkpoints / "best.pth").write_bytes(b"weights")
+    finish(folder, attempt, {"loss": 1.0})
+    sync(root)
+    store, runs = stored(root)
+    listed = artifact(store, runs["base-seed0"], "checkpoints.txt").read_text()
+    assert f"{folder.checkpoints / 'best.pth'}  7 bytes" in listed
+    assert not list((root / "mlartifacts").rglob("*.pth"))
+
+
+def test_a_password_in_the_address_is_not_shown():
+    location = StoreLocation.resolve(Path("runs"), "postgresql://me:secret@host/db")
+    assert location.shown == "postgresql://host/db"
+    assert location.uri == "postgresql://me:secret@host/db"
+
+
+def test_a_store_of_an_older_mlflow_is_left_as_it_is(root):
+    done(root, make_trial(), {"loss": {1: 1.0}})
+    (root / "mlflow.db").unlink()
+    older = make_older_store(root / "mlflow.db")
+    before = (root / "mlflow.db").read_bytes()
+    with pytest.raises(
+        StoreError, match=rf"older MLflow \(schema {older}.*then run `mlflow db upgrade sqlite:///{root}"
+    ):
+        sync(root)
+    assert (root / "mlflow.db").read_bytes() == before
+
+
+def test_a_store_of_a_newer_mlflow_is_told(root):
+    done(root, make_trial(), {"loss": {1: 1.0}})
+    with sqlite3.connect(root / "mlflow.db") as connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'f00000000000'")
+    connection.close()
+    with pytest.raises(StoreError, match=r"made by a newer MLflow .*pip install --upgrade mlflow"):
+        sync(root)
+
+
+def make_older_store(database):
+    """Make what is needed of a database that MLflow made some versions ago; return its schema."""
+    migrations = Path(mlflow.store.db_migrations.__file__).parent
+    older = [script.revision for script in ScriptDirectory(str(migrations)).walk_revisions()][20]
+    connection = sqlite3.connect(database)
+    connection.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
+    connection.execute("CREATE TABLE experiments (experiment_id INTEGER PRIMARY KEY, name VARCHAR(256))")
+    connection.execute("INSERT INTO alembic_version VALUES (?)", (older,))
+    connection.commit()
+    connection.close()
+    return older

@@ -96,6 +96,13 @@ def log(folder: TrialFolder, step: int, metrics: Mapping[str, float], time_ms: i
     writer.close()
 
 
+def sample(folder: TrialFolder, time_ms: int, values: Mapping[str, float]) -> None:
+    """Write the load of the machine down as a worker does."""
+    writer = LineWriter(folder.system_file)
+    writer.append({"time_ms": time_ms, "attempt": 1, "values": dict(values)})
+    writer.close()
+
+
 def end(attempt: Attempt, outcome: Outcome, message: str = "") -> None:
     attempt.close(Ending(outcome, attempt.started_ms + 100_000, message))
 
