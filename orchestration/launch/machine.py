@@ -50,7 +50,8 @@ def require_fit(trials: Sequence[Trial], offers: Sequence[tuple[float, float]], 
         if 0 < fitting < nodes:
             raise ResourcesError(
                 f"experiment {trial.experiment!r}, trial {trial.name!r}: asks for {nodes} nodes of {cpus:g} cpus and "
-                f"{gpus:g} gpus, but {where} has {fitting}; it would wait for ever. Change the experiment's resources"
+                f"{gpus:g} gpus, but only {fitting} such are there; it would wait for ever. "
+                "Change the experiment's resources"
             )
         if not fitting:
             most = (

@@ -191,13 +191,11 @@ def _tuner(resources_of: Callable[[str], Resources], session: Session, **setting
     """Return Tune for the trials that its search algorithm names; ``resources_of`` takes the folder of a trial."""
     from ray import tune
 
+    from orchestration.launch.ray_nodes import bundles
     from orchestration.launch.ray_trainable import run_trial
 
     def resources(config: Mapping[str, Any]) -> Any:
-        wanted = resources_of(config["folder"])
-        return tune.PlacementGroupFactory(
-            [{"CPU": wanted.cpus, "GPU": wanted.gpus} if wanted.gpus else {"CPU": wanted.cpus}]
-        )
+        return bundles(resources_of(config["folder"]))
 
     return tune.Tuner(
         tune.with_resources(run_trial, resources),

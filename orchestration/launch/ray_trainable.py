@@ -16,6 +16,7 @@ from ray import tune
 
 from orchestration.durable import to_json, write_whole
 from orchestration.journal import TrialFolder
+from orchestration.launch.ray_nodes import other_nodes
 from orchestration.launch.worker import MOST_STARTS, Next, Step, Worker
 
 POLL_SECONDS = 0.1
@@ -95,22 +96,23 @@ def _one_worker(folder: TrialFolder, session: Session, forwarder: _Forwarder, cw
     request = folder.request()
     resources = request.resources if request else folder.trial.resources
     gpus = os.environ.get("CUDA_VISIBLE_DEVICES", "") if resources.gpus else ""
-    worker = Worker(folder, resources, gpus, cwd)
-    asked = False
-    try:
-        while not worker.has_ended():
-            if not asked and session.is_stopping():
+    with other_nodes(folder, resources, cwd) as node:
+        worker = Worker(folder, resources, gpus, cwd, node)
+        asked = False
+        try:
+            while not worker.has_ended():
+                if not asked and session.is_stopping():
+                    worker.ask_to_stop()
+                    asked = True
+                if asked and session.is_killing():
+                    worker.kill()
+                forwarder.forward()
+                worker.wait(POLL_SECONDS)
+        except BaseException:  # Tune ends the trial by an exception in `report`
+            if folder.prune_wish() is None:  # the worker sees that wish by itself
                 worker.ask_to_stop()
-                asked = True
-            if asked and session.is_killing():
-                worker.kill()
-            forwarder.forward()
-            time.sleep(POLL_SECONDS)
-    except BaseException:  # Tune ends the trial by an exception in `report`
-        if folder.prune_wish() is None:  # the worker sees that wish by itself
-            worker.ask_to_stop()
-        _wait_for_end(worker)
-        raise
+            _wait_for_end(worker)
+            raise
     return worker.conclude(request.attempts_before if request else 0)
 
 
@@ -118,7 +120,7 @@ def _wait_for_end(worker: Worker) -> None:
     """Keep the place of a trial until its worker has saved, so that not more run at a time than fit."""
     deadline = time.monotonic() + STOP_SECONDS
     while not worker.has_ended() and time.monotonic() < deadline:
-        time.sleep(POLL_SECONDS)
+        worker.wait(POLL_SECONDS)
 
 
 class _Forwarder:

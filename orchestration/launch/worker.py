@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -96,9 +98,22 @@ class Worker:
         """Tell whether the process is gone."""
         return self._process.poll() is not None
 
+    def wait(self, seconds: float) -> None:
+        """Sleep, but not longer than until the process is gone."""
+        if self._process.returncode is not None:
+            return
+        if not hasattr(os, "pidfd_open"):
+            time.sleep(seconds)
+            return
+        with os.fdopen(os.pidfd_open(self._process.pid), closefd=True) as process:
+            end = select.poll()
+            end.register(process, select.POLLIN)
+            end.poll(seconds * 1000)
+
     def ask_to_stop(self) -> None:
         """Ask the worker to save and exit with 75."""
-        self._process.terminate()
+        # srun ends what it runs at SIGTERM, and passes SIGUSR2 on.
+        self._process.send_signal(signal.SIGTERM if self._is_child else signal.SIGUSR2)
 
     def kill(self) -> None:
         """End the worker and its children without mercy."""
