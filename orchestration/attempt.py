@@ -115,6 +115,14 @@ class Attempt:
             silence = silent_for(beat, beat_path)
         return silence < STALE_SECONDS or self.owner.has_running_job()
 
+    def is_overtaken(self) -> bool:
+        """Tell whether somebody claimed the next attempt: the trial's files are no longer this one's to write."""
+        return os.path.exists(self._next_claim)  # noqa: PTH110 - asked at every logged step
+
+    @cached_property
+    def _next_claim(self) -> str:
+        return str(self.folder.with_name(str(self.number + 1)) / "claim.json")
+
     def close(self, ending: Ending) -> bool:
         """Write the outcome unless somebody did; the first one stands."""
         ended_ms = max(ending.ended_ms, self.started_ms)  # by another machine's clock, or one that was set back

@@ -84,7 +84,6 @@ class Pulse(threading.Thread):
         self.total = 0
         self._folder = folder
         self._attempt = attempt
-        self._successor = attempt.folder.with_name(str(attempt.number + 1)) / "claim.json"
         self._stop_request = stop
         self._deadline = time.monotonic() + hours * 3600 if hours else None
         self._parent = int(os.environ.pop(PARENT_VARIABLE, "0"))
@@ -109,8 +108,13 @@ class Pulse(threading.Thread):
                 return
 
     def beat(self) -> None:
-        """Write the sign of life now; a full disk is only told, because the task meets it where it can be handled."""
+        """Write the sign of life now; a full disk is only told, because the task meets it where it can be handled.
+
+        An attempt that was overtaken keeps silent: its beat would hide that of the one that lives.
+        """
         attempt = self._attempt
+        if attempt.is_overtaken():
+            return
         beat = Heartbeat(now_ms() / 1000, attempt.number, attempt.host, attempt.pid, self.step, self.total)
         try:
             self._folder.beat(beat)
@@ -138,7 +142,7 @@ class Pulse(threading.Thread):
             self._stop_request.set(StopReason.LAUNCHER_GONE)
         if self._deadline is not None and time.monotonic() > self._deadline:
             self._stop_request.set(StopReason.TIME_LIMIT)
-        if self._successor.exists():
+        if self._attempt.is_overtaken():
             self._stop_request.set(StopReason.OVERTAKEN)
         try:
             if (wish := self._folder.cancel_wish()) is not None:

@@ -15,7 +15,7 @@ from orchestration.checkpoints import Checkpoints, step_of
 from orchestration.durable import LineWriter, make_folder, write_whole
 from orchestration.journal import TrialFolder
 from orchestration.plan import Trial
-from orchestration.stop import StopRequest
+from orchestration.stop import StopReason, StopRequest
 
 if TYPE_CHECKING:
     from orchestration.distributed_team import Team  # torch: only where several processes work together
@@ -93,6 +93,7 @@ class TrialRun:
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         """Append the metrics of a step; readers take the last value of a step."""
         values = self._values(metrics, step)
+        self._require_own()
         self._metrics.append({"step": step, "time_ms": now_ms(), "attempt": self._attempt.number, "metrics": values})
         self.step = max(self.step, step)
 
@@ -103,6 +104,7 @@ class TrialRun:
 
     def save(self, state: Mapping[str, Any], step: int, name: str | None = None) -> Path:
         """Write a checkpoint; what was logged before it is on the disk before it."""
+        self._require_own()
         self._metrics.sync()
         return self._checkpoints.save(state, step, name)
 
@@ -121,6 +123,7 @@ class TrialRun:
     def artifact(self, name: str, content: Any) -> Path:
         """Keep a file under ``artifacts/``: a path to copy, text, bytes, a matplotlib figure or a PIL image."""
         path = self._artifact_path(name)
+        self._require_own()
         make_folder(path.parent)
         write_whole(path, _writer(name, content))
         return path
@@ -131,7 +134,15 @@ class TrialRun:
 
     def event(self, kind: str, **details: Any) -> None:
         """Record something worth telling."""
+        if self._attempt.is_overtaken():
+            return
         self._events.append({"kind": kind, "time_ms": now_ms(), "attempt": self._attempt.number, **details})
+
+    def _require_own(self) -> None:
+        """Leave the task when this worker was held up so long that another one took over: the files are its now."""
+        if self._attempt.is_overtaken():
+            self._stop.set(StopReason.OVERTAKEN)
+            raise InterruptedTrial
 
     def close(self) -> None:
         """Wait until everything is on the disk."""

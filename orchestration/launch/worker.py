@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import select
 import signal
@@ -18,11 +19,13 @@ from types import MappingProxyType
 import orchestration
 from orchestration.attempt import Attempt, Ending, Outcome, now_ms
 from orchestration.describe import Resources
-from orchestration.errors import ExitCode
+from orchestration.errors import ExitCode, JournalError
 from orchestration.exit_status import OutOfMemoryWatch, ending_by_exit
 from orchestration.journal import TrialFolder
 from orchestration.retry import judge
 from orchestration.stop import PARENT_VARIABLE
+
+logger = logging.getLogger(__name__)
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 MOST_STARTS = 50
@@ -139,9 +142,7 @@ class Worker:
         if last is None or not self._claimed(last):
             return self._ended_before_its_claim(code, complaint)
         if last.ending is None:
-            if code == ExitCode.FOLDER:
-                return Step(Next.GIVE_UP, reason=complaint)
-            last.close(self._ending(last, code))
+            self._record(last, code, complaint)
         if code == ExitCode.FOLDER:
             return Step(Next.GIVE_UP, reason=complaint)
         verdict = judge([attempt for attempt in self.folder.attempts() if attempt.number > attempts_before])
@@ -154,11 +155,22 @@ class Worker:
         return attempt.pid == self.pid if self._is_child else attempt.number > self._seen
 
     def _ended_before_its_claim(self, code: int, complaint: str) -> Step:
-        if code == ExitCode.DONE:  # refused by somebody who has ended since
+        if code in (ExitCode.DONE, ExitCode.RESUME_ME):  # refused, or overtaken, by somebody who has ended since
             return Step(Next.AGAIN)
         if code < 0:
             return Step(Next.AGAIN, pause_seconds=1.0)
         return Step(Next.GIVE_UP, reason=complaint.removeprefix("error: ") or f"the worker exited with {code}")
+
+    def _record(self, attempt: Attempt, code: int, complaint: str) -> None:
+        """Write down how an attempt ended that could not say so itself."""
+        if code != ExitCode.FOLDER:
+            attempt.close(self._ending(attempt, code))
+            return
+        try:
+            message = complaint.removeprefix("error: ")
+            attempt.close(Ending(Outcome.FAILED, now_ms(), message, "", code, can_retry=False))
+        except JournalError as error:  # the folder still cannot be written: the next attempt records this one as lost
+            logger.warning("%s", error)
 
     def _ending(self, attempt: Attempt, code: int) -> Ending:
         for wish, outcome in (

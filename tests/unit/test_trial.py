@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from orchestration import stop
-from orchestration.attempt import Outcome
+from orchestration.attempt import Attempt, Outcome
 from orchestration.checkpoints import Checkpoints
 from orchestration.describe import Experiment, Need, Resources
 from orchestration.errors import JournalError
@@ -138,6 +138,20 @@ def test_a_trial_that_was_stopped_ends_with_the_same_numbers(runs, uninterrupted
     resumed = next(event for event in folder.events() if event.kind == "resumed")
     assert resumed.attempt == 2
     assert resumed.details["step"] >= 18
+
+
+def test_a_worker_that_was_taken_for_dead_writes_nothing_more(runs):
+    folder = make(runs, LONG)
+    worker = start(folder)
+    wait_for_step(folder, 5)
+    worker.send_signal(signal.SIGSTOP)
+    assert Attempt.create(folder.path / "attempts" / "2") is not None
+    files = [path for path in folder.path.rglob("*") if path.is_file() and path.suffix != ".log"]
+    left = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
+    worker.send_signal(signal.SIGCONT)
+    worker.communicate(timeout=60)
+    assert worker.returncode == 75
+    assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in files} == left
 
 
 def test_a_worker_stops_when_its_launcher_is_gone(runs):
