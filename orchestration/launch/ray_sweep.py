@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import ray
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, MedianStoppingRule, TrialScheduler
@@ -104,7 +104,17 @@ class _TuneRule:
         return bool(decision == TrialScheduler.STOP)
 
 
-class Decisions(FIFOScheduler):
+class _OfThisProcess:
+    """Tune stores everything it is given, to restore it one day; what is stored of this is empty, and never read."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+
+class Decisions(_OfThisProcess, FIFOScheduler):
     """Whether a trial goes on, as Tune asks for it."""
 
     def __init__(self, run: SweepRun) -> None:
@@ -120,7 +130,7 @@ class Decisions(FIFOScheduler):
         return TrialScheduler.STOP if stops else TrialScheduler.CONTINUE
 
 
-class NextTrials(Searcher):
+class NextTrials(_OfThisProcess, Searcher):
     """Which trial is started next, as Tune asks for it."""
 
     def __init__(self, run: SweepRun, runs: Runs, session: Session) -> None:

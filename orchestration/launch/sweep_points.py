@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from orchestration.describe import ASHA, HyperBand, Sweep
@@ -31,6 +31,7 @@ class PointRun:
         self, sweep: Sweep, planned: Plan, runs: Runs, record: SweepRecord, import_paths: Sequence[str] | None
     ) -> None:
         self.sweep = sweep
+        self.on_new_trial: Callable[[Trial], object] = lambda trial: None
         self.trials = list({trial.signature: trial for trial in planned.trials_of(sweep.name)}.values())
         self._plan = planned
         self._runs = runs
@@ -111,6 +112,7 @@ class PointRun:
             if not is_new:
                 continue
             self.trials.append(trial)
+            self.on_new_trial(trial)
             folder = self._runs.create(trial)
             self._runs.link(entry)
             if folder.is_done():

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -62,6 +62,7 @@ class PopulationRun:
         if not isinstance(sweep.scheduler, PBT):
             raise DescriptionError(f"sweep {sweep.name!r}: scheduler: expected PBT, got {sweep.scheduler!r}")
         self.sweep = sweep
+        self.on_new_trial: Callable[[Trial], object] = lambda trial: None
         self.trials = planned.trials_of(sweep.name)
         self._pbt = sweep.scheduler
         self._runs = runs

@@ -36,6 +36,7 @@ class SweepRun(Protocol):
 
     sweep: Sweep
     trials: list[Trial]
+    on_new_trial: Callable[[Trial], object]
 
     def begin(self, rule: Rule) -> None:
         """Take the rule, and tell it what trials have measured before."""
@@ -116,7 +117,8 @@ def run_sweeps(
             if run.is_finished or halt.asked:
                 continue
             try:
-                with Progress(runs, run.trials, console, on_tick):
+                with Progress(runs, list(run.trials), console, on_tick) as progress:
+                    run.on_new_trial = progress.add
                     reasons |= launcher.run_sweep(run, runs, halt)
             finally:
                 for trial in run.trials:
