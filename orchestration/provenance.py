@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import platform
 import socket
 import subprocess
 import sys
 from collections.abc import Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +39,8 @@ def write_provenance(folder: Path, code: Path) -> None:
         "owner": vars(Owner.this_process()),
         "launcher": launcher_of(os.environ),
         "user": os.environ.get("USER", ""),
-        "platform": platform.platform(),
-        "python": platform.python_version(),
+        "platform": "-".join(os.uname()[index] for index in (0, 2, 4)),
+        "python": sys.version.partition(" ")[0],
         "packages": _versions(),
         "environment": {name: os.environ[name] for name in SHOWN_VARIABLES if name in os.environ},
         "git": git,
@@ -58,27 +56,46 @@ def launcher_of(environment: Mapping[str, str]) -> str:
 
 
 def _versions() -> dict[str, str]:
-    found = {}
-    for package in PACKAGES:
+    """Return package -> version of those installed, as the names of their folders tell.
+
+    To let ``importlib.metadata`` read the descriptions would take longer than everything else a worker does.
+    """
+    found: dict[str, str] = {}
+    for folder in dict.fromkeys(sys.path):
         try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue  # not installed: then it had no part in the result
-    return found
+            entries = os.listdir(folder or ".")  # noqa: PTH208 - hundreds of names, of which a few are looked at
+        except OSError:  # an archive, or not there: nothing of ours is imported from it
+            continue
+        for entry in entries:
+            name, suffix = os.path.splitext(entry)  # noqa: PTH122
+            package, _, version = name.partition("-")
+            if suffix in (".dist-info", ".egg-info") and package.lower() in PACKAGES:
+                found.setdefault(package.lower(), version.partition("-py")[0])
+    return {package: found[package] for package in PACKAGES if package in found}
 
 
 def _git_state(code: Path) -> tuple[dict[str, Any], bytes]:
     """Return commit and changed files, and the difference; empty outside a repository or without git."""
-    commit = _git(code, "rev-parse", "HEAD")
-    if commit is None:
+    root = next((folder for folder in (code, *code.parents) if (folder / ".git").exists()), None)
+    told = _git(root, "status", "--porcelain=v2", "--branch", "--untracked-files=normal") if root else None
+    if root is None or told is None:
         return {}, b""
-    changed = (_git(code, "status", "--porcelain", "--untracked-files=normal") or b"").decode(errors="replace")
-    diff = _git(code, "diff", "--binary", "HEAD") if changed else b""
-    return {"commit": commit.decode().strip(), "changed": changed.splitlines(), "root": _root(code)}, diff or b""
+    lines = told.decode(errors="replace").splitlines()
+    commit = next((line.rpartition(" ")[2] for line in lines if line.startswith("# branch.oid ")), "(initial)")
+    if commit == "(initial)":
+        return {}, b""
+    changed = [_changed(line) for line in lines if not line.startswith("#")]
+    diff = _git(root, "diff", "--binary", "HEAD") if changed else b""
+    return {"commit": commit, "changed": changed, "root": str(root)}, diff or b""
 
 
-def _root(code: Path) -> str:
-    return (_git(code, "rev-parse", "--show-toplevel") or b"").decode(errors="replace").strip()
+def _changed(line: str) -> str:
+    """Return what happened to a file, in two letters, and its path; of one that was renamed ``new <- old``."""
+    kind, _, rest = line.partition(" ")
+    if kind in "?!":
+        return f"{kind}{kind} {rest}"
+    state, *_, paths = rest.split(" ", {"1": 7, "2": 8, "u": 9}[kind])
+    return f"{state.replace('.', ' ')} {' <- '.join(paths.split(chr(9)))}"
 
 
 def _git(code: Path, *arguments: str) -> bytes | None:

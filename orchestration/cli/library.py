@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
+from typing import Any
 
 import typer
 
@@ -12,25 +13,33 @@ from orchestration.cli.options import app
 LIBRARY_COMMANDS = {
     "data": ("os2d.cli.data:app", "Fetch, check and measure the named data sets."),
     "models": ("os2d.cli.models:app", "Fetch, convert and inspect weights files."),
-    "bench": ("os2d.cli.bench:app", "Measure how fast this machine runs a detector, stage by stage."),
 }
 """Command -> the typer application behind it, and what ``oneshot --help`` says of it."""
 
 
-def _forward(name: str, application: str) -> Callable[[typer.Context], None]:
+FORWARDED: dict[str, Any] = {
+    "add_help_option": False,  # its own help is the one that counts
+    "context_settings": {
+        "allow_extra_args": True,
+        "ignore_unknown_options": True,
+        "allow_interspersed_args": False,
+    },
+}
+"""Settings of a command that another application reads."""
+
+
+def forward(name: str, application: str, before: Sequence[str] = ()) -> Callable[[typer.Context], None]:
+    """Return the command ``oneshot <name>``, which passes its arguments on, behind those that come before them."""
+
     def command(context: typer.Context) -> None:
         module, _, attribute = application.partition(":")
         group = getattr(import_module(module), attribute)
-        code = group(context.args, prog_name=f"oneshot {name}", standalone_mode=False)
+        shown = f"oneshot {name}".removesuffix(f" {' '.join(before)}")
+        code = group([*before, *context.args], prog_name=shown, standalone_mode=False)
         raise typer.Exit(code if isinstance(code, int) else 0)
 
     return command
 
 
 for _name, (_application, _help) in LIBRARY_COMMANDS.items():
-    app.command(
-        _name,
-        help=_help,
-        add_help_option=False,  # its own help is the one that counts
-        context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False},
-    )(_forward(_name, _application))
+    app.command(_name, help=_help, **FORWARDED)(forward(_name, _application))

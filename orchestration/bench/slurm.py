@@ -1,0 +1,86 @@
+"""How long it takes to submit many trials to SLURM, beside an array of bare submitit."""
+
+from __future__ import annotations
+
+import getpass
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from orchestration.bench.case import SOURCE, Case, plan_of, seconds_of
+from orchestration.bench.finding import Finding, Target
+from orchestration.plan import Trial
+from orchestration.runs import Runs
+
+ANSWER_SECONDS = 10.0
+MINUTES = 10
+PARALLEL = 2
+
+
+def measure_slurm(case: Case) -> Iterator[Finding]:
+    """Submit trials by our launcher and calls by bare submitit in turn; everything is cancelled at once."""
+    title = f"SLURM: submit {case.sizes.submitted:,} trials"
+    reason = _why_not()
+    if reason:
+        yield Finding("slurm", title, skipped=reason)
+        return
+    from orchestration.launch.slurm import SlurmLauncher, cancel_jobs
+    from orchestration.launch.slurm_options import SlurmOptions
+
+    trials = plan_of(case.sizes.submitted).trials
+    ours, prepared, bare = [], [], []
+    for _ in case.rounds():
+        runs = Runs(case.new_folder("slurm"))
+        prepared.append(seconds_of(partial(_prepare, trials, runs)))
+        submit = partial(SlurmLauncher(SlurmOptions(slots=PARALLEL)).submit, trials, runs)
+        jobs: dict[str, str] = {}
+        ours.append(seconds_of(partial(_keep, submit, jobs)))
+        cancel_jobs(jobs.values())
+        bare.append(_submit_bare(case))
+    note = f"the folders exist; to make them took {min(prepared):.2f} s"
+    limit = Target(1.3, of_ratio=True)
+    yield Finding(
+        "slurm", title, ours=tuple(ours), bare=tuple(bare), bare_title="submitit array", target=limit, note=note
+    )
+
+
+def _keep(call: Callable[[], dict[str, str]], into: dict[str, str]) -> None:
+    into.update(call())
+
+
+def _prepare(trials: tuple[Trial, ...], runs: Runs) -> None:
+    for trial in trials:
+        runs.create(trial)
+        runs.ask(trial, (SOURCE,))
+
+
+def _submit_bare(case: Case) -> float:
+    import submitit
+
+    folder = case.new_folder("submitit")
+    executor = submitit.SlurmExecutor(folder=folder / "jobs")
+    executor.update_parameters(time=MINUTES, mem="100M", cpus_per_task=1, array_parallelism=PARALLEL)
+    jobs: list[submitit.Job[str]] = []
+    names = [(str(folder / f"{index}"),) for index in range(case.sizes.submitted)]
+    seconds = seconds_of(lambda: jobs.extend(executor.map_array(str, *zip(*names, strict=True))))
+    subprocess.run(["scancel", "--quiet", jobs[0].job_id.partition("_")[0]], check=True, timeout=ANSWER_SECONDS)
+    return seconds
+
+
+def _why_not() -> str:
+    """Return why there is no cluster to measure on; empty when there is one."""
+    missing = [name for name in ("sbatch", "squeue", "sinfo", "scancel") if shutil.which(name) is None]
+    if missing:
+        return f"{', '.join(missing)}: not on the PATH of {getpass.getuser()}: no SLURM here"
+    try:
+        done = subprocess.run(
+            ["sinfo", "--noheader", "--format=%T"], capture_output=True, text=True, timeout=ANSWER_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return f"sinfo does not answer within {ANSWER_SECONDS:g} s"
+    if done.returncode or not done.stdout.strip():
+        return (
+            f"no SLURM cluster answers: {done.stderr.strip().splitlines()[-1] if done.stderr.strip() else 'no nodes'}"
+        )
+    return ""
