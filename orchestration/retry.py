@@ -17,6 +17,10 @@ BUDGETS = {
 }
 """Outcome -> the budget it is charged to, and how often that budget allows another try in one launch."""
 
+FRESH_START_SECONDS = 600.0
+"""An attempt that lasted so long got somewhere: what the infrastructure did before it is forgotten. A training of weeks
+on nodes that are taken away every few hours is not given up."""
+
 FIRST_PAUSE_SECONDS = 0.25
 LONGEST_PAUSE_SECONDS = 30.0
 
@@ -43,7 +47,17 @@ def judge(attempts: Sequence[Attempt]) -> Verdict:
     if outcome in (Outcome.FAILED, Outcome.OOM) and errors.count(errors[-1] if errors else "") > 1:
         return Verdict(None, f"the same failure twice: {last.ending.message if last.ending else ''}")
     budget, allowed = BUDGETS[outcome]
-    spent = sum(BUDGETS.get(attempt.outcome or Outcome.LOST, ("", 0))[0] == budget for attempt in attempts)
+    spent = _spent(attempts, budget)
     if spent > allowed:
         return Verdict(None, f"{spent} attempts ended by {budget} problems, the last one {outcome}")
     return Verdict(min(FIRST_PAUSE_SECONDS * 2 ** (spent - 1), LONGEST_PAUSE_SECONDS))
+
+
+def _spent(attempts: Sequence[Attempt], budget: str) -> int:
+    spent = 0
+    for attempt in reversed(attempts):
+        spent += BUDGETS.get(attempt.outcome or Outcome.LOST, ("", 0))[0] == budget
+        seconds = ((attempt.ended_ms or attempt.started_ms) - attempt.started_ms) / 1000
+        if budget == "infrastructure" and seconds >= FRESH_START_SECONDS:
+            break
+    return spent

@@ -1,5 +1,6 @@
 """Budgets: which ends of an attempt are followed by another one."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,15 @@ def attempts(*endings):
 def test_infrastructure_is_forgiven_twenty_times(outcome):
     assert judge(attempts(*[(outcome, "")] * 20)).pause_seconds == LONGEST_PAUSE_SECONDS
     assert judge(attempts(*[(outcome, "")] * 21)).pause_seconds is None
+
+
+def test_what_happened_before_an_attempt_that_got_somewhere_is_forgotten():
+    quick = attempts(*[(Outcome.PREEMPTED, "")] * 20)
+    lasting = replace(quick[0], ending=Ending(Outcome.PREEMPTED, 3_600_000))
+    assert judge([*quick, lasting]).pause_seconds == 0.25
+    assert judge([*quick, lasting, *quick]).pause_seconds is None
+    failed = replace(lasting, ending=Ending(Outcome.FAILED, 3_600_000, error="a"))
+    assert judge([failed, replace(failed, ending=replace(failed.ending, error="b"))]).pause_seconds is None
 
 
 def test_the_pause_grows():
