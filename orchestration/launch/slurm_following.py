@@ -156,13 +156,17 @@ class Following:
         words = self._ledger.last_words(job)
         if words.given_up:
             return words.given_up
+        number = job.removeprefix(PREFIX)
         attempts = folder.attempts()
+        if attempts and attempts[-1].ending is None:
+            how = f"its job {number} ended: {ended.state or 'SLURM does not say how'}"
+            attempts[-1].close(Ending(ENDINGS.get(ended.state, Outcome.LOST), now_ms(), how))
+        if ended.state == "CANCELLED" and all(
+            self._runs.folder(need).is_done() for need in folder.trial.needs.values()
+        ):
+            return f"its job {number} was cancelled; the same command submits the trial again"
         if not any(attempt.owner.job == job for attempt in attempts):
             return self._reason_without_attempt(folder, job, ended, words.last)
-        if attempts[-1].ending is None:
-            outcome = ENDINGS.get(ended.state, Outcome.LOST)
-            how = f"its job {job.removeprefix(PREFIX)} ended: {ended.state or 'SLURM does not say how'}"
-            attempts[-1].close(Ending(outcome, now_ms(), how))
         before = request.attempts_before if request else 0
         verdict = judge([attempt for attempt in folder.attempts() if attempt.number > before])
         return verdict.reason if verdict.pause_seconds is None else None
@@ -171,9 +175,7 @@ class Following:
         number = job.removeprefix(PREFIX)
         self._jobs_without_attempt[folder.signature] += 1
         if ended.state == "CANCELLED":
-            # By SLURM, when what it waited for ended badly; that trial decides then, at the next submission.
-            waited = any(not self._runs.folder(need).is_done() for need in folder.trial.needs.values())
-            return None if waited else f"its job {number} was cancelled"
+            return None  # by SLURM, when what it waited for ended badly; that trial decides at the next submission
         if ended.state in ENDINGS or (not ended.state and not said):
             most = self._jobs_without_attempt[folder.signature] >= MOST_SUBMISSIONS
             return f"{MOST_SUBMISSIONS} jobs ended before a worker could start, the last one {number}" if most else None

@@ -54,7 +54,7 @@ def submit(submission: Submission, name: str, array: Array, limit: int | None, o
     )
     DelayedSubmission(run, str(submission.folder)).dump(submission.call)
     try:
-        with _outside_of_jobs():
+        with outside_of_this_job():
             return str(executor.submit(run, str(submission.folder)).job_id)
     except FailedJobError as error:
         raise SlurmError(f"sbatch: {complaint(str(error))}") from error
@@ -75,7 +75,7 @@ def _link_call(submission: Submission) -> str:
 
 
 @contextlib.contextmanager
-def _outside_of_jobs() -> Iterator[None]:
+def outside_of_this_job() -> Iterator[None]:
     """Hide the traces of a job around this process from ``sbatch``, which would take them for options."""
     before = dict(os.environ)
     kept = outside_of_jobs(before)

@@ -10,6 +10,7 @@ from orchestration.errors import OrchestrationError
 from orchestration.experiment_file import ExperimentFile
 from orchestration.launch.choice import make_launcher
 from orchestration.launch.driver import launch
+from orchestration.launch.slurm_options import SlurmOptions
 from orchestration.plan import plan
 from orchestration.runs import Runs
 
@@ -20,10 +21,14 @@ def main() -> int:
     parser.add_argument("--launcher", default="local")
     parser.add_argument("--cpus", type=float)
     parser.add_argument("--address")
+    parser.add_argument("--slots", type=int)
+    parser.add_argument("--partition")
+    parser.add_argument("--account")
     arguments, options = parser.parse_known_args()
     described = ExperimentFile(arguments.file)
     try:
-        launcher = make_launcher(arguments.launcher, cpus=arguments.cpus, address=arguments.address)
+        slurm = SlurmOptions(partition=arguments.partition, account=arguments.account)
+        launcher = make_launcher(arguments.launcher, arguments.cpus, None, arguments.slots, arguments.address, slurm)
         planned = plan(described.descriptions(options))
         console = Console(file=sys.stderr)
         return launch(planned, Runs(Path("runs")), launcher, console, described.import_paths).exit_code
