@@ -6,6 +6,7 @@ A driver that runs in the terminal writes there; a detached one into ``<id>.log`
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -42,10 +43,16 @@ class Driver:
     log: str
     record: Path
 
+    def __str__(self) -> str:
+        """Return one line for people."""
+        since = datetime.fromtimestamp(self.started_ms / 1000)
+        at = f"process {self.owner.pid} on {self.owner.host} since {since:%Y-%m-%d %H:%M}"
+        return f"{at}: {shlex.join(self.command)}" + (f" (log {self.log})" if self.log else "")
+
 
 def new_log(runs_root: Path) -> Path:
     """Return the path of the log of a driver that is about to start."""
-    folder = _folder(runs_root)
+    folder = _folder(runs_root).absolute()
     make_folder(folder)
     return folder / f"{datetime.now():%Y%m%d-%H%M%S}-{token_hex(3)}.log"
 
@@ -60,9 +67,10 @@ def recorded(runs_root: Path) -> Iterator[None]:
     """Keep a record of this process while it launches trials."""
     log = os.environ.pop(LOG_VARIABLE, "")  # for this process, not for its children
     path = record_of(Path(log) if log else new_log(runs_root))
+    name = Path(sys.argv[0]).name.replace("__main__.py", "oneshot")
     fields = {
         "owner": vars(Owner.this_process()),
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "command": [name, *sys.argv[1:]],
         "folder": str(Path.cwd()),
         "started_ms": now_ms(),
         "log": log,

@@ -13,6 +13,7 @@ from rich.console import Console
 from orchestration.cli.options import (
     RUNS,
     TAKES_FILE_OPTIONS,
+    DetachOption,
     HelpOption,
     JsonOption,
     OnlyOption,
@@ -20,6 +21,7 @@ from orchestration.cli.options import (
     TrackingOption,
     app,
     read_plan,
+    run_detached,
 )
 from orchestration.cli.slurm import (
     AccountOption,
@@ -132,6 +134,7 @@ def retry(
     hours: HoursOption = None,
     conda_env: CondaOption = None,
     sbatch: SbatchOption = None,
+    detach: DetachOption = False,
     tracking_uri: TrackingOption = None,
     yes: YesOption = False,
     as_json: JsonOption = False,
@@ -141,8 +144,9 @@ def retry(
 
     They go on where they stopped, with new budgets for failures. What they need and is not done runs first.
     """
+    from orchestration.launch import JobLauncher
     from orchestration.launch.choice import make_launcher
-    from orchestration.launch.driver import launch, unfinished
+    from orchestration.launch.driver import launch, submit, unfinished
     from orchestration.listing import plan_records
     from orchestration.relaunch import FAILED, dependents, other_folder, plan_again, retryable
     from orchestration.results import following
@@ -163,6 +167,9 @@ def retry(
     slurm = slurm_options(partition, account, qos, constraint, exclusive, exclude, nodelist, hours, conda_env, sbatch)
     place = make_launcher(launcher, cpus=cpus, gpus=gpus, slots=slots, address=address, slurm=slurm)
     place.check(unfinished(planned, journal))  # before anything is put aside
+    if detach and not isinstance(place, JobLauncher):
+        run_detached(runs, as_json)
+        return
     if more:
         notes.print(f"and {len(more)} that need them", highlight=False)
     if (folder := other_folder([*trials])) is not None:
@@ -171,11 +178,14 @@ def retry(
         aside = one.folder.put_aside()
         if aside is not None:
             notes.print(f"{one.name}: kept aside in {aside}", highlight=False, markup=False, soft_wrap=True)
-    with following(planned, runs, tracking_uri, notes) as tick:
-        summary = launch(planned, journal, place, notes, None, tick)
+    if detach and isinstance(place, JobLauncher):
+        summary = submit(planned, journal, place, notes, None)
+    else:
+        with following(planned, runs, tracking_uri, notes) as tick:
+            summary = launch(planned, journal, place, notes, None, tick)
     if as_json:
         print(to_json(plan_records(planned, summary.states), indent=1))
-    raise typer.Exit(summary.exit_code)
+    raise typer.Exit(ExitCode.DONE if detach else summary.exit_code)
 
 
 @app.command()

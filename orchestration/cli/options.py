@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -31,6 +33,7 @@ TrackingOption = Annotated[
     typer.Option("--tracking-uri", envvar="MLFLOW_TRACKING_URI", help="MLflow store [default: mlflow.db in --runs]"),
 ]
 OnlyOption = Annotated[list[str] | None, typer.Option("--only", help="this experiment of the file; may be repeated")]
+DetachOption = Annotated[bool, typer.Option("--detach", help="return at once; the launch goes on by itself")]
 HelpOption = Annotated[bool, typer.Option("--help", help="show this message, with the options of FILE, and exit")]
 
 RUNS = Path("runs")
@@ -61,3 +64,18 @@ def read_plan(
         )
     descriptions = described.descriptions(context.args)
     return described, plan_descriptions(descriptions, only or (), chosen_points(descriptions, context.params["runs"]))
+
+
+def run_detached(runs: Path, as_json: bool) -> None:
+    """Start the command line of this process again without ``--detach``, in a session of its own; say where it is."""
+    from orchestration.durable import to_json
+    from orchestration.launch.detach import detach
+
+    started = detach([word for word in sys.argv[1:] if word != "--detach"], runs)
+    if as_json:
+        typer.echo(to_json({"pid": started.pid, "log": str(started.log)}, indent=1))
+        return
+    typer.echo(f"launched by process {started.pid}, which goes on without this terminal")
+    where = "" if runs.absolute() == RUNS.absolute() else f" --runs {shlex.quote(str(runs))}"
+    typer.echo(f"  follow:  oneshot status --watch{where}, or: tail -f {shlex.quote(str(started.log))}")
+    typer.echo(f"  stop:    kill {started.pid}, and the same command continues; or: oneshot cancel --all{where}")

@@ -10,9 +10,18 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from orchestration.cli.in_slurm import (
+    Allocation,
+    InSlurmOption,
+    MemoryOption,
+    NodesOption,
+    command_in_job,
+    run_in_slurm,
+)
 from orchestration.cli.options import (
     RUNS,
     TAKES_FILE_OPTIONS,
+    DetachOption,
     FileArgument,
     HelpOption,
     JsonOption,
@@ -21,6 +30,7 @@ from orchestration.cli.options import (
     TrackingOption,
     app,
     read_plan,
+    run_detached,
 )
 from orchestration.cli.slurm import (
     AccountOption,
@@ -84,6 +94,9 @@ def run(
     cpus: Annotated[float | None, typer.Option(help="cores to use, all unless said; slurm: of each trial")] = None,
     gpus: Annotated[int | None, typer.Option(help="cards to use, all unless said; slurm: of each trial")] = None,
     address: Annotated[str | None, typer.Option(help="ray: join this cluster instead of starting one")] = None,
+    in_slurm: InSlurmOption = False,
+    nodes: NodesOption = 1,
+    memory_gb: MemoryOption = None,
     partition: PartitionOption = None,
     account: AccountOption = None,
     qos: QosOption = None,
@@ -97,13 +110,15 @@ def run(
     no_pruning: Annotated[
         bool, typer.Option("--no-pruning", help="run the trials of sweeps to their end, whatever the scheduler")
     ] = False,
+    detach: DetachOption = False,
     tracking_uri: TrackingOption = None,
     as_json: JsonOption = False,
     show_help: HelpOption = False,
 ) -> None:
     """Run every trial of FILE that is not done; running again continues and repeats nothing."""
+    from orchestration.launch import JobLauncher
     from orchestration.launch.choice import make_launcher
-    from orchestration.launch.driver import launch, unfinished
+    from orchestration.launch.driver import launch, submit, unfinished
     from orchestration.launch.sweeps import require_follower, without_pruning
     from orchestration.listing import plan_records
     from orchestration.results import following, show_results
@@ -111,11 +126,25 @@ def run(
     described, planned = read_plan(context, file, only, show_help)
     planned = without_pruning(planned) if no_pruning else planned
     slurm = slurm_options(partition, account, qos, constraint, exclusive, exclude, nodelist, hours, conda_env, sbatch)
+    if in_slurm:
+        options = {"slots": slots, "tracking_uri": tracking_uri, "no_pruning": no_pruning}
+        command = command_in_job(file, context.args, runs, only, **options)
+        trials, allocation = unfinished(planned, Runs(runs)), Allocation(nodes, cpus, gpus, memory_gb)
+        raise typer.Exit(run_in_slurm(command, trials, runs, allocation, slurm, is_attached=not detach))
     chosen = make_launcher(launcher, cpus=cpus, gpus=gpus, slots=slots, address=address, slurm=slurm)
     journal = Runs(runs)
     require_follower(planned, chosen)
-    chosen.check(unfinished(planned, journal))  # before anything is created
+    trials = unfinished(planned, journal)
+    chosen.check(trials)  # before anything is created
     notes = Console(file=sys.stderr)
+    if detach and isinstance(chosen, JobLauncher):
+        summary = submit(planned, journal, chosen, notes, described.import_paths)
+        if as_json:
+            print(to_json(plan_records(planned, summary.states), indent=1))
+        return
+    if detach and (trials or planned.sweeps):
+        run_detached(runs, as_json)
+        return
     with following(planned, runs, tracking_uri, notes) as tick:
         summary = launch(planned, journal, chosen, notes, described.import_paths, tick)
     planned = summary.plan
@@ -146,6 +175,7 @@ def status(
     show_help: HelpOption = False,
 ) -> None:
     """Show where the trials of FILE, or those that a PATTERN means, stand; without either those of every launch."""
+    from orchestration.drivers import live_drivers
     from orchestration.selection import choose
     from orchestration.status import board_of_names, board_of_plan, states_called
 
@@ -172,6 +202,8 @@ def status(
         watch(board, shown, Console())
     else:
         print_status(board, shown, Console())
+        for driver in live_drivers(journal.root):
+            print(f"launched by {driver}")
 
 
 @app.command()

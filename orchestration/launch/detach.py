@@ -14,7 +14,7 @@ import orchestration
 from orchestration.drivers import LOG_VARIABLE, new_log, record_of
 from orchestration.errors import LaunchError
 
-WATCH_SECONDS = 5.0
+WATCH_SECONDS = 30.0
 STARTED_SECONDS = 0.5
 POLL_SECONDS = 0.05
 SHOWN_LINES = 20
@@ -37,10 +37,10 @@ class DetachedEndedError(LaunchError):
 
 
 def detach(arguments: Sequence[str], runs_root: Path) -> Detached:
-    """Start ``oneshot`` with these arguments by itself, and watch its first seconds.
+    """Start ``oneshot`` with these arguments by itself, and wait until it launches trials: a moment, as a rule.
 
     Raises:
-        DetachedEndedError: it failed within them; the message holds its last lines.
+        DetachedEndedError: it failed before; the message holds its last lines.
     """
     log = new_log(runs_root)
     home = str(Path(orchestration.__path__[0]).parent)
@@ -63,7 +63,7 @@ def detach(arguments: Sequence[str], runs_root: Path) -> Detached:
 
 
 def _watch(process: subprocess.Popen[bytes], record: Path) -> None:
-    """Wait until a driver has ended or has launched trials for a moment, but not for long."""
+    """Wait until a driver has ended or has launched trials for a moment, but not for ever."""
     deadline = time.monotonic() + WATCH_SECONDS
     launches = False
     while process.poll() is None and time.monotonic() < deadline:
