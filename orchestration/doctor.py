@@ -7,19 +7,26 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import json
 import platform
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
+from orchestration.doctor_check import Check, Status
+from orchestration.doctor_machine import (
+    check_clock,
+    check_disk_space,
+    check_file_system,
+    check_memory,
+    check_runs_folder,
+    check_source,
+)
+from orchestration.doctor_slurm import check_slurm, probe_slurm
 from orchestration.store_location import StoreLocation
-
-Status = Literal["ok", "warning", "error"]
 
 OLDEST_PYTHON = (3, 11)
 INSTALL_TORCH = "pip install torch torchvision"
@@ -27,10 +34,7 @@ REINSTALL_TORCH = (
     "torch and torchvision must come from the same index and build: pip install --force-reinstall torch torchvision "
     "(the default build of PyPI works on a machine without a GPU, too)"
 )
-LITTLE_SPACE_GB = 10.0
-TOO_LITTLE_SPACE_GB = 1.0
 PROBE_TIMEOUT_SECONDS = 120.0
-SLURM_COMMANDS = ("sbatch", "squeue", "sacct", "scontrol", "sinfo", "scancel", "srun")
 
 _TORCH_PROBE = """
 import torch
@@ -42,34 +46,54 @@ torchvision.ops.nms(torch.tensor([[0.0, 0.0, 1.0, 1.0]]), torch.tensor([1.0]), 0
 print("torchvision=" + torchvision.__version__, flush=True)
 """
 
-
-@dataclass(frozen=True)
-class Check:
-    """One finding. ``advice`` says what to do and is empty when there is nothing to do."""
-
-    name: str
-    status: Status
-    detail: str
-    advice: str = ""
-
-    def as_json(self) -> dict[str, str]:
-        """Return the finding as plain data."""
-        return asdict(self)
+_RAY_PROBE = """
+import os, secrets, time
+os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(24), RAY_USAGE_STATS_ENABLED="0")
+import ray
+began = time.monotonic()
+ray.init(num_cpus=1, num_gpus=0, include_dashboard=False, log_to_driver=False, logging_level="ERROR", address="local")
+assert ray.get(ray.remote(lambda: 6 * 7).remote(), timeout=60) == 42
+print(f"{ray.__version__}, a cluster of one core started and ran a task within {time.monotonic() - began:.1f} s")
+ray.shutdown()
+"""
 
 
-def run_doctor(runs_root: Path, data_root: Path | None = None, tracking_uri: str | None = None) -> list[Check]:
-    """Return all findings, in the order in which they should be looked at."""
-    return [
+def run_doctor(
+    runs_root: Path,
+    data_root: Path | None = None,
+    tracking_uri: str | None = None,
+    deep: bool = False,
+    slurm_probe: bool = False,
+) -> list[Check]:
+    """Return all findings, in the order in which they should be looked at.
+
+    Args:
+        runs_root: the folder of the trial folders.
+        data_root: the folder of the data sets; None takes ``ONESHOT_DATA`` or ``data``.
+        tracking_uri: as for a sync.
+        deep: start a small Ray cluster, and a SLURM job where there is a cluster.
+        slurm_probe: start that job alone.
+    """
+    checks = [
         *_guarded("python", check_python),
+        *_guarded("source", check_source),
         *_guarded("torch", check_torch),
-        *_guarded("ray", check_ray),
+        *_guarded("ray", lambda: check_ray(deep)),
         *_guarded("mlflow", check_mlflow),
         *_guarded("runs folder", lambda: check_runs_folder(runs_root)),
         *_guarded("tracking store", lambda: check_tracking_store(runs_root, tracking_uri)),
         *_guarded("disk space", lambda: check_disk_space(runs_root)),
-        *_guarded("data root", lambda: check_data_root(data_root)),
+        *_guarded("file system", lambda: check_file_system(runs_root, tracking_uri)),
+        *_guarded("clock", lambda: check_clock(runs_root)),
+        *_guarded("memory", check_memory),
+        *_guarded("data sets", lambda: check_data_sets(data_root)),
+        *_guarded("weights", check_weights),
         *_guarded("slurm", check_slurm),
     ]
+    there_is_slurm = any(check.name == "slurm accounting" for check in checks)
+    if slurm_probe or (deep and there_is_slurm):
+        checks += _guarded("slurm probe", lambda: probe_slurm(runs_root.absolute(), sys.executable))
+    return checks
 
 
 def worst_status(checks: list[Check]) -> Status:
@@ -109,12 +133,16 @@ def check_torch() -> list[Check]:
     return [*checks, Check("torchvision", "error", detail, REINSTALL_TORCH)]
 
 
-def check_ray() -> Check:
-    """Import ray, which only the ray launcher needs."""
+def check_ray(deep: bool = False) -> Check:
+    """Import ray, which only the ray launcher needs; ``deep`` starts a cluster of one core and runs a task in it."""
     install = "pip install 'ray[tune]', or use the local or slurm launcher"
     if importlib.util.find_spec("ray") is None:
         return Check("ray", "warning", "not installed", install)
-    exit_code, lines, complaint = _in_fresh_process("import ray; print(ray.__version__)")
+    code = _RAY_PROBE if deep else "import ray; print(ray.__version__)"
+    exit_code, lines, complaint = _in_fresh_process(code)
+    if exit_code != 0 and deep:
+        advice = "look into the logs below the temporary folder (ray/session_latest/logs), or use the local launcher"
+        return Check("ray", "error", f"a cluster of one core does not work: {complaint}", advice)
     if exit_code != 0:
         return Check("ray", "warning", f"installed but cannot be imported: {complaint}", f"reinstall it: {install}")
     return Check("ray", "ok", lines[-1])
@@ -128,19 +156,6 @@ def check_mlflow() -> Check:
     return Check("mlflow", "ok", importlib.metadata.version("mlflow"))
 
 
-def check_runs_folder(runs_root: Path) -> Check:
-    """Write a file into the runs folder."""
-    folder = runs_root.absolute()
-    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    try:
-        with tempfile.NamedTemporaryFile(dir=existing, prefix=".doctor-"):
-            pass
-    except OSError as error:
-        advice = f"make {existing} a folder you may write to, or choose another with --runs"
-        return Check("runs folder", "error", f"{folder}: cannot write ({error.strerror})", advice)
-    return Check("runs folder", "ok", str(folder) if existing == folder else f"{folder} (will be created)")
-
-
 def check_tracking_store(runs_root: Path, tracking_uri: str | None = None) -> Check:
     """Reach the MLflow store: answer of a server, or a writable database file."""
     if importlib.util.find_spec("mlflow") is None:
@@ -152,42 +167,33 @@ def check_tracking_store(runs_root: Path, tracking_uri: str | None = None) -> Ch
     return Check("tracking store", "ok", location.shown)
 
 
-def check_disk_space(runs_root: Path) -> Check:
-    """Measure the space left where runs are stored."""
-    folder = runs_root.absolute()
-    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    free_gb = shutil.disk_usage(existing).free / 1e9
-    detail = f"{free_gb:.1f} GB free at {existing}"
-    advice = "remove old runs with `oneshot gc`, or choose another folder with --runs"
-    if free_gb < TOO_LITTLE_SPACE_GB:
-        return Check("disk space", "error", detail, advice)
-    if free_gb < LITTLE_SPACE_GB:
-        return Check("disk space", "warning", detail, advice)
-    return Check("disk space", "ok", detail)
-
-
-def check_data_root(data_root: Path | None) -> Check:
-    """Look for the folder of data sets."""
-    if data_root is None:
-        return Check("data root", "ok", "not set: only generated data sets can be used")
-    if not data_root.is_dir():
+def check_data_sets(data_root: Path | None) -> Check:
+    """Ask the detector library which of its data sets are on this machine."""
+    chosen = [] if data_root is None else ["--data-root", str(data_root)]
+    if data_root is not None and not data_root.is_dir():
         advice = "create the folder and put data sets there, or name another with --data"
-        return Check("data root", "warning", f"{data_root.absolute()}: no such folder", advice)
-    names = sorted(entry.name for entry in data_root.iterdir() if entry.is_dir())
-    return Check("data root", "ok", f"{data_root.absolute()}: {', '.join(names) if names else 'empty'}")
+        return Check("data sets", "warning", f"{data_root.absolute()}: no such folder", advice)
+    return _inventory("data sets", ["data", "list", *chosen], "oneshot data fetch NAME")
 
 
-def check_slurm() -> Check:
-    """List the SLURM commands on PATH; their absence is no fault."""
-    found = [command for command in SLURM_COMMANDS if shutil.which(command)]
-    if not found:
-        return Check("slurm", "ok", "no SLURM commands on PATH: the slurm launcher is not available here")
-    missing = [command for command in SLURM_COMMANDS if command not in found]
-    if "sbatch" in missing or "squeue" in missing:
-        advice = "load the cluster's SLURM module, or submit from a login node"
-        return Check("slurm", "warning", f"found {', '.join(found)}; missing {', '.join(missing)}", advice)
-    note = f"; without {', '.join(missing)}" if missing else ""
-    return Check("slurm", "ok", f"found {', '.join(found)}{note}")
+def check_weights() -> Check:
+    """Ask the detector library which of the published weights are on this machine."""
+    return _inventory("weights", ["models", "fetch", "--list"], "oneshot models fetch NAME")
+
+
+def _inventory(name: str, command: list[str], fetch: str) -> Check:
+    """Run ``oneshot <command> --json``, and tell which of the things it lists are there."""
+    exit_code, lines, complaint = _ended([sys.executable, "-m", "orchestration.cli", *command, "--json"])
+    if exit_code != 0:
+        return Check(name, "warning", f"`oneshot {' '.join(command)}` fails: {complaint}", "run it by hand")
+    listed: list[dict[str, Any]] = json.loads("\n".join(lines))
+    absent = [item["name"] for item in listed if item["state"] == "absent"]
+    there = [item["name"] for item in listed if item["state"] not in ("absent", "to draw", "empty")]
+    drawn = [item["name"] for item in listed if item["state"] == "to draw"]
+    told = [f"{len(there)} there" + (f" ({', '.join(there[:6])}{', ...' if len(there) > 6 else ''})" if there else "")]
+    told += [f"{len(drawn)} are drawn when needed"] if drawn else []
+    told += [f"{len(absent)} to be fetched with `{fetch}`"] if absent else []
+    return Check(name, "ok", "; ".join(told))
 
 
 def _judge_cuda(devices: str) -> Check:
@@ -210,9 +216,22 @@ def _guarded(name: str, check: Callable[[], Check | list[Check]]) -> list[Check]
 
 def _in_fresh_process(code: str) -> tuple[int, list[str], str]:
     """Run Python code; return its exit code, the lines it printed and its last complaint."""
-    ended = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=PROBE_TIMEOUT_SECONDS, check=False
-    )
+    return _ended([sys.executable, "-c", code])
+
+
+def _ended(command: list[str]) -> tuple[int, list[str], str]:
+    """Run a command; return its exit code, the lines it printed and its last complaint."""
+    try:
+        ended = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=PROBE_TIMEOUT_SECONDS,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+    except subprocess.TimeoutExpired:
+        return 1, [], f"no end after {PROBE_TIMEOUT_SECONDS:.0f} s"
     complaints = ended.stderr.strip().splitlines()
     return (
         ended.returncode,

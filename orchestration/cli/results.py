@@ -163,12 +163,14 @@ def doctor(
         Path | None, typer.Option("--data", envvar="ONESHOT_DATA", help="the folder of the data sets")
     ] = None,
     tracking_uri: TrackingOption = None,
+    deep: Annotated[bool, typer.Option("--deep", help="also start a small Ray cluster and a SLURM job")] = False,
+    probe_slurm: Annotated[bool, typer.Option("--probe-slurm", help="also run a SLURM job that reports")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Tell whether this machine can run experiments, and what to do where it cannot. Exit code 1 on an error."""
     from orchestration.doctor import run_doctor, worst_status
 
-    checks = run_doctor(runs, data, tracking_uri)
+    checks = run_doctor(runs, data, tracking_uri, deep, probe_slurm)
     if as_json:
         print(json.dumps([check.as_json() for check in checks], indent=1))
     else:
@@ -176,7 +178,7 @@ def doctor(
         console = Console()
         for check in checks:
             mark = f"[{colours[check.status]}]{check.status:8}[/]"
-            console.print(f"{mark}{check.name:15} {escape(check.detail)}", highlight=False, soft_wrap=True)
+            console.print(f"{mark}{check.name:17} {escape(check.detail)}", highlight=False, soft_wrap=True)
             if check.advice:
-                console.print(f"{'':8}{'':15} -> {escape(check.advice)}", highlight=False, soft_wrap=True)
+                console.print(f"{'':8}{'':17} -> {escape(check.advice)}", highlight=False, soft_wrap=True)
     raise typer.Exit(ExitCode.FAILED if worst_status(checks) == "error" else ExitCode.DONE)

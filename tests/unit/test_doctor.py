@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestration import doctor
+from orchestration import doctor, doctor_machine, doctor_slurm
 from orchestration.doctor import run_doctor, worst_status
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -21,10 +21,10 @@ def by_name(checks):
 def test_a_working_machine_passes(tmp_path):
     checks = by_name(run_doctor(tmp_path / "runs", data_root=tmp_path))
 
-    assert {"python", "torch", "torchvision", "cuda", "ray", "mlflow", "runs folder", "disk space", "slurm"} <= set(
-        checks
-    )
-    for name in ("python", "torch", "torchvision", "ray", "mlflow", "runs folder", "tracking store", "data root"):
+    assert {"cuda", "memory", "disk space", "slurm"} <= set(checks)
+    for name in ("python", "source", "torch", "torchvision", "ray", "mlflow", "runs folder", "tracking store"):
+        assert checks[name].status == "ok", checks[name]
+    for name in ("data sets", "weights", "clock", "file system"):
         assert checks[name].status == "ok", checks[name]
     assert not (tmp_path / "runs").exists(), "looking changes nothing"
     json.dumps([check.as_json() for check in checks.values()])
@@ -86,7 +86,7 @@ def test_a_runs_folder_that_cannot_be_written_is_an_error(tmp_path):
     file = tmp_path / "a file"
     file.write_text("")
 
-    check = doctor.check_runs_folder(file / "runs")
+    check = doctor_machine.check_runs_folder(file / "runs")
 
     assert check.status == "error"
     assert str(file) in check.advice
@@ -109,25 +109,72 @@ def test_a_damaged_database_is_an_error(tmp_path):
 
 
 def test_little_disk_space_is_told(tmp_path, monkeypatch):
-    monkeypatch.setattr(doctor, "LITTLE_SPACE_GB", 1e9)
-    assert doctor.check_disk_space(tmp_path).status == "warning"
-    monkeypatch.setattr(doctor, "TOO_LITTLE_SPACE_GB", 1e9)
-    assert doctor.check_disk_space(tmp_path).status == "error"
+    monkeypatch.setattr(doctor_machine, "LITTLE_SPACE_GB", 1e9)
+    assert doctor_machine.check_disk_space(tmp_path).status == "warning"
+    monkeypatch.setattr(doctor_machine, "TOO_LITTLE_SPACE_GB", 1e9)
+    assert doctor_machine.check_disk_space(tmp_path).status == "error"
+
+
+def test_little_memory_is_told(monkeypatch):
+    monkeypatch.setattr(doctor_machine, "LITTLE_MEMORY_GB", 1e9)
+    assert doctor_machine.check_memory().status == "warning"
+
+
+def test_the_memory_of_a_container_or_job_is_read(tmp_path):
+    assert doctor_machine.memory_limit(tmp_path) is None
+    (tmp_path / "memory.max").write_text("max\n")
+    assert doctor_machine.memory_limit(tmp_path) is None
+    (tmp_path / "memory.max").write_text("4000000000\n")
+    assert doctor_machine.memory_limit(tmp_path) == 4_000_000_000
+
+
+@pytest.fixture
+def mounts(tmp_path):
+    table = tmp_path / "mounts"
+    table.write_text(f"/dev/sda / ext4 rw 0 0\nserver:/home {tmp_path}/home nfs4 rw 0 0\n")
+    return table
+
+
+def test_a_database_on_a_network_file_system_is_a_warning(tmp_path, mounts, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    (tmp_path / "home").mkdir()
+    shared = doctor_machine.check_file_system(tmp_path / "home" / "runs", None, mounts)
+    assert shared.status == "warning"
+    assert "--tracking-uri" in shared.advice
+    local = f"sqlite:///{tmp_path}/mlflow.db"
+    assert doctor_machine.check_file_system(tmp_path / "home" / "runs", local, mounts).status == "ok"
+    assert doctor_machine.check_file_system(tmp_path / "runs", None, mounts).detail == "ext4"
+
+
+def test_a_clock_that_disagrees_with_the_file_system_is_a_warning(tmp_path, monkeypatch):
+    assert doctor_machine.check_clock(tmp_path).status == "ok"
+    now = doctor_machine.time.time
+    monkeypatch.setattr(doctor_machine.time, "time", lambda: now() - 100)
+    check = doctor_machine.check_clock(tmp_path)
+    assert check.status == "warning"
+    assert "100 s behind the file system" in check.detail
 
 
 def test_a_missing_data_root_is_a_warning(tmp_path):
-    assert doctor.check_data_root(tmp_path / "nowhere").status == "warning"
-    assert doctor.check_data_root(None).status == "ok"
+    assert doctor.check_data_sets(tmp_path / "nowhere").status == "warning"
+
+
+def test_what_the_library_has_is_counted(tmp_path):
+    check = doctor.check_data_sets(tmp_path)
+    assert "are drawn when needed" in check.detail
+    assert "`oneshot data fetch NAME`" in check.detail
 
 
 def test_half_of_slurm_on_the_path_is_a_warning(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert doctor.check_slurm().status == "ok"
+    (check,) = doctor_slurm.check_slurm()
+    assert check.status == "ok"
     for command in ("sacct", "sinfo"):
         (tmp_path / command).write_text("#!/bin/sh\n")
         (tmp_path / command).chmod(0o755)
-    assert "missing" in doctor.check_slurm().detail
-    assert doctor.check_slurm().status == "warning"
+    (check,) = doctor_slurm.check_slurm()
+    assert "missing" in check.detail
+    assert check.status == "warning"
 
 
 def test_a_check_that_breaks_is_reported():
