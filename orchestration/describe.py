@@ -40,6 +40,7 @@ from orchestration.spaces import (
     zipped,
 )
 from orchestration.sweep_methods import ASHA, BOHB, PBT, TPE, HyperBand, MedianStopping, Random, Scheduler, Searcher
+from orchestration.written import require, require_each, require_mapping
 
 __all__ = [
     "ASHA",
@@ -136,7 +137,7 @@ class Resources:
 
 def seeds(count_or_seeds: int | Iterable[int]) -> tuple[int, ...]:
     """Return the seeds 0, 1, ... when given how many, or exactly the given ones."""
-    if isinstance(count_or_seeds, bool):
+    if isinstance(count_or_seeds, bool | str) or not isinstance(count_or_seeds, int | Iterable):
         raise DescriptionError(f"seeds: expected a number of seeds or a list of them, got {count_or_seeds!r}")
     return tuple(range(count_or_seeds)) if isinstance(count_or_seeds, int) else tuple(count_or_seeds)
 
@@ -159,6 +160,9 @@ class Need:
     seed: int | None = None
 
     def __post_init__(self) -> None:
+        require("Need", "experiment", self.experiment, (str, Experiment), "an experiment or its name")
+        require("Need", "variant", self.variant, (str, type(None)), "the name of a variant")
+        require("Need", "seed", self.seed, (int, type(None)), "a whole number")
         if isinstance(self.experiment, str) and "/" in self.experiment:
             experiment, _, variant = self.experiment.partition("/")
             if self.variant not in (None, variant):
@@ -192,6 +196,8 @@ class Variant:
 
     def __post_init__(self) -> None:
         _require_name("Variant", self.name)
+        require(f"variant {self.name!r}", "task", self.task, (str, type(None)), "'package.module:object'")
+        _require_mappings(f"variant {self.name!r}", self.config, self.needs, self.tags)
 
 
 @dataclass(frozen=True)
@@ -222,7 +228,15 @@ class Experiment:
 
     def __post_init__(self) -> None:
         _require_name("Experiment", self.name)
-        object.__setattr__(self, "variants", tuple(self.variants) or (Variant("default"),))
+        place = f"experiment {self.name!r}"
+        require(place, "task", self.task, str, "'package.module:object'")
+        require(
+            place, "space", self.space, (Space, type(None)), "grid({...}), zipped({...}), draws({...}, n=...) or None"
+        )
+        require(place, "resources", self.resources, Resources, "Resources(...)")
+        _require_mappings(place, self.config, self.needs, self.tags)
+        variants = require_each(place, "variants", self.variants, Variant, "Variant")
+        object.__setattr__(self, "variants", variants or (Variant("default"),))
         object.__setattr__(self, "seeds", seeds(self.seeds))
         _require_distinct(f"experiment {self.name!r}: variants", [variant.name for variant in self.variants])
         _require_distinct(f"experiment {self.name!r}: seeds", self.seeds)
@@ -362,6 +376,8 @@ class Column:
     selection: str | None = None
 
     def __post_init__(self) -> None:
+        require("Column", "title", self.title, str, "a text")
+        require(f"column {self.title!r}", "metric", self.metric, str, "the name of a metric")
         if self.reduce not in ("last", "first", "max", "min"):
             raise DescriptionError(
                 f"column {self.title!r}: reduce: expected last, first, max or min, got {self.reduce!r}"
@@ -386,6 +402,11 @@ class Row:
     tags: Mapping[str, str] = field(default_factory=dict)
     point: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        require("Row", "title", self.title, str, "a text")
+        require_mapping(f"row {self.title!r}", "tags", self.tags, str, "a text", "tag")
+        require_mapping(f"row {self.title!r}", "point", self.point)
+
 
 @dataclass(frozen=True)
 class Table:
@@ -409,6 +430,12 @@ class Table:
 
     def __post_init__(self) -> None:
         _require_name("Table", self.name)
+        place = f"table {self.name!r}"
+        several = [self.experiment] if isinstance(self.experiment, str | Experiment) else self.experiment
+        require_each(place, "experiment", several, (str, Experiment), "Experiment or name")
+        object.__setattr__(self, "columns", require_each(place, "columns", self.columns, Column, "Column"))
+        if self.rows is not None:
+            object.__setattr__(self, "rows", require_each(place, "rows", self.rows, Row, "Row"))
 
     @property
     def experiment_names(self) -> tuple[str, ...]:
@@ -423,6 +450,12 @@ def _require_name(kind: str, name: object) -> None:
             f"{kind}: name {name!r}: expected at most 100 characters that start with a letter or digit, "
             "without slashes and without spaces at the end; names become folders"
         )
+
+
+def _require_mappings(place: str, config: object, needs: object, tags: object) -> None:
+    require_mapping(place, "config", config)
+    require_mapping(place, "needs", needs, Need, "a Need", "name of an input")
+    require_mapping(place, "tags", tags, str, "a text", "tag")
 
 
 def _require_distinct(what: str, values: Sequence[object]) -> None:

@@ -115,7 +115,7 @@ def _experiments(plan: Plan, states: Mapping[str, State]) -> Table:
 
 def _say_what_is_shared(plan: Plan, console: Console) -> None:
     first: dict[str, str] = {}
-    shared = []
+    shared = [f"{name} by equal points" for name in plan.repeated]
     for entry in plan.entries:
         name = f"{entry.experiment}/{entry.name}"
         if entry.signature in first:

@@ -105,12 +105,14 @@ class Plan:
         entries: every request, in the order of the description.
         experiments: as written.
         tables: as written.
+        repeated: ``<experiment>/<name>`` of trials that one experiment asks for at several equal points.
     """
 
     trials: tuple[Trial, ...]
     entries: tuple[Entry, ...]
     experiments: tuple[Experiment, ...] = ()
     tables: tuple[Table, ...] = ()
+    repeated: tuple[str, ...] = ()
 
     @property
     def requested(self) -> frozenset[str]:
@@ -183,6 +185,7 @@ def plan(
     signer = _Signer()
     trials: dict[str, Trial] = {}
     entries: dict[tuple[str, str], Entry] = {}
+    repeated: list[str] = []
     for draft in drafts:
         trial = signer.trial(draft)
         trials.setdefault(trial.signature, trial)
@@ -197,11 +200,13 @@ def plan(
             draft.requested,
         )
         known = entries.setdefault((entry.experiment, entry.name), entry)
+        if known is not entry:
+            repeated.append(f"{entry.experiment}/{entry.name}")
         if known.signature != entry.signature:
             raise DescriptionError(
                 f"experiment {entry.experiment!r}: two different trials are called {entry.name!r}; rename a variant"
             )
-    return Plan(tuple(trials.values()), tuple(entries.values()), tuple(experiments), tables)
+    return Plan(tuple(trials.values()), tuple(entries.values()), tuple(experiments), tables, tuple(repeated))
 
 
 @dataclass(frozen=True)
@@ -278,7 +283,7 @@ class _Signer:
         defaults = variant.defaults
         point = defaults.typed(draft.point, f"experiment {draft.experiment.name!r}, space")
         overrides = variant.overrides | point
-        fingerprints = defaults.check(overrides, _place(draft))
+        fingerprints = defaults.check(overrides, _place(draft) + _point_text(draft.point))
         config = ",".join(changed_members(variant.members, point).values())
         identity = {**variant.identity, "config": f"{{{config}}}", "fingerprints": canonical_json(fingerprints)}
         population = population_of(draft.experiment, draft.key.point)
@@ -293,6 +298,10 @@ def _resolve_variant(draft: Draft) -> _ResolvedVariant:
     overrides |= defaults.typed(draft.variant.config, _place(draft))
     identity = {"task": canonical_json(draft.task), "code_version": canonical_json(defaults.task.code_version)}
     return _ResolvedVariant(defaults, overrides, defaults.identity(overrides), identity)
+
+
+def _point_text(point: Point) -> str:
+    return f", point {', '.join(f'{key}={value!r}' for key, value in point.items())}" if point else ""
 
 
 def _place(draft: Draft) -> str:

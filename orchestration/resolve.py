@@ -10,6 +10,7 @@ import difflib
 import os
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from math import isnan
 from numbers import Integral, Real
 from typing import Any
 
@@ -58,7 +59,11 @@ class Defaults:
             if not isinstance(key, str):
                 raise OverrideError(f"{place}: expected a dotted key, got {key!r}")
             if isinstance(value, Mapping) and key in self._nodes:
-                result |= self.typed(flatten(value, f"{key}."), place)
+                inner = self.typed(flatten(value, f"{key}."), place)
+                self._require_once(inner, result, place)
+                result |= inner
+            elif key in result:
+                self._require_once({key: value}, result, place)
             elif key == self.seed_key:
                 raise OverrideError(f"{place}: {key}: the seed of a trial comes from `seeds`; write seeds=[{value!r}]")
             elif key in self.values:
@@ -87,6 +92,11 @@ class Defaults:
     def config(self, overrides: Flat, seed: int) -> dict[str, Any]:
         """Return the nested configuration of a trial; the nodes without an override are shared, so only read it."""
         return with_values(self._nested, {**overrides, self.seed_key: seed} if self.seed_key else overrides)
+
+    def _require_once(self, added: Flat, known: Flat, place: str) -> None:
+        twice = sorted(added.keys() & known.keys())
+        if twice:
+            raise OverrideError(f"{place}: {twice[0]}: it is set twice here, by itself and in a group; set it once")
 
     def _put(self, values: Flat) -> None:
         for dotted, value in values.items():
@@ -132,9 +142,13 @@ def _member(key: str, value: Any) -> str:
 
 
 def _typed(default: Any, value: Any, place: str) -> Any:
+    if isinstance(value, Real) and not isinstance(value, Integral) and isnan(value):
+        raise OverrideError(f"{place}: expected a number, got nan, which equals nothing, not even itself")
     if default is None:
-        if value is None or isinstance(value, bool | int | float | str | list | tuple):
-            return _canonical(value)
+        if isinstance(value, list | tuple):
+            return _canonical([_typed(None, item, f"{place}[{i}]") for i, item in enumerate(value)])
+        if value is None or isinstance(value, bool | int | float | str):
+            return value
         raise OverrideError(f"{place}: expected a plain value or a list, got {type(value).__name__} {value!r}")
     expected = type(default).__name__
     if isinstance(default, bool):
@@ -162,7 +176,7 @@ def _typed(default: Any, value: Any, place: str) -> Any:
 def _typed_list(default: list[Any], values: list[Any], place: str) -> list[Any]:
     """Convert the items to the type of the default's items; in a list of whole numbers, others may stand as well."""
     if not default:
-        return _canonical(values)
+        return _typed(None, values, place)
     model = default[0]
     if type(model) is int:
         whole = all(not isinstance(value, float) or value.is_integer() for value in values)

@@ -37,7 +37,11 @@ class Space:
 
     points: tuple[Point, ...]
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "points", tuple(self.points))
+
     def __mul__(self, other: Space | Conditional) -> Space:
+        _require_space("*", other, (Space, Conditional))
         applies: Condition = other.condition if isinstance(other, Conditional) else lambda point: True
         inner = other.space if isinstance(other, Conditional) else other
         combined: list[Point] = []
@@ -55,6 +59,7 @@ class Space:
         return Space(tuple(combined))
 
     def __add__(self, other: Space) -> Space:
+        _require_space("+", other, (Space,))
         return Space(self.points + other.points)
 
     def where(self, condition: Condition) -> Space:
@@ -202,6 +207,10 @@ def _share(seed: int, index: int, key: str) -> float:
 
 
 def _values(function: str, key: str, values: Iterable[Any]) -> Sequence[Any]:
+    if isinstance(values, Domain):
+        raise DescriptionError(
+            f"{function}: {key}: expected a list of values; a random value is for draws({{...}}, n=...)"
+        )
     if isinstance(values, str) or not isinstance(values, Iterable):
         raise DescriptionError(f"{function}: {key}: expected a list of values, got {values!r}; write [{values!r}]")
     listed = list(values)
@@ -220,6 +229,13 @@ def _require_range(function: str, low: float, high: float) -> None:
             raise DescriptionError(f"{function}: expected two numbers, got {low!r} and {high!r}")
     if low >= high:
         raise DescriptionError(f"{function}: expected a lower bound below the upper one, got {low!r} and {high!r}")
+
+
+def _require_space(operator: str, other: object, kinds: tuple[type, ...]) -> None:
+    if not isinstance(other, kinds):
+        got = f"{type(other).__name__} {other!r:.80}"
+        hint = "; write space * when(...)" if isinstance(other, Conditional) else ""
+        raise DescriptionError(f"Space {operator} ...: expected a space, such as grid({{...}}), got {got}{hint}")
 
 
 def _holds(condition: Condition, point: Point) -> bool:

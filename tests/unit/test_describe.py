@@ -79,6 +79,36 @@ def test_a_table_names_its_experiments():
     assert Table("t", "", [experiment, "other"], columns).experiment_names == ("losses", "other")
 
 
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda: Experiment("e", None), r"experiment 'e': task: expected 'package\.module:object', got NoneType"),
+        (lambda: Experiment("e", "m:t", ["lr"]), r"config: expected \{dotted key: value\}, got list \['lr'\]"),
+        (lambda: Experiment("e", "m:t", {1: 2}), r"config: expected a dotted key, got 1"),
+        (lambda: Experiment("e", "m:t", variants=["a"]), r"variants\[0\]: expected a Variant, got str 'a'"),
+        (lambda: Experiment("e", "m:t", variants=Variant("a")), r"variants: expected a list of Variants, got Variant"),
+        (lambda: Experiment("e", "m:t", space={"a": [1]}), r"space: expected grid\(\{\.\.\.\}\).*got dict"),
+        (lambda: Experiment("e", "m:t", resources={"gpus": 1}), r"resources: expected Resources\(\.\.\.\), got dict"),
+        (
+            lambda: Experiment("e", "m:t", needs={"model": "other"}),
+            r"needs\['model'\]: expected a Need, got str 'other'",
+        ),
+        (lambda: Experiment("e", "m:t", tags={"layers": 50}), r"tags\['layers'\]: expected a text, got int 50"),
+        (lambda: Variant("v", tags={"layers": 50}), r"variant 'v': tags\['layers'\]: expected a text"),
+        (lambda: Need(3), r"Need: experiment: expected an experiment or its name, got int 3"),
+        (lambda: Need("e", seed="1"), r"Need: seed: expected a whole number, got str '1'"),
+        (lambda: Table("t", "", "e", Column("a", "b")), r"table 't': columns: expected a list of Columns"),
+        (lambda: Table("t", "", 3, []), r"table 't': experiment: expected a list of .*got int 3"),
+        (lambda: Column("a", 3), r"column 'a': metric: expected the name of a metric, got int 3"),
+        (lambda: seeds(2.5), r"seeds: expected a number of seeds or a list of them, got 2\.5"),
+        (lambda: seeds("12"), r"seeds: .* got '12'"),
+    ],
+)
+def test_a_field_that_holds_something_else_is_named(wrong, message):
+    with pytest.raises(DescriptionError, match=message):
+        wrong()
+
+
 def test_an_unknown_reduction_is_refused():
     with pytest.raises(DescriptionError, match="average"):
         Column("mAP", "map", reduce="average")

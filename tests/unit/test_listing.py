@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from orchestration.demand import demand_of, resources_text
-from orchestration.describe import Experiment, Need, Resources, Variant
+from orchestration.describe import Experiment, Need, Resources, Variant, grid
 from orchestration.journal import State
 from orchestration.listing import plan_records, print_plan
 from orchestration.plan import plan
@@ -72,6 +72,9 @@ def test_the_plan_names_requests_that_are_one_trial():
     planned = plan([one, two])
     states = dict.fromkeys((trial.signature for trial in planned.trials), State.PLANNED)
     assert "asked for more than once, run once: two/same-seed0 is one/default-seed0" in printed(planned, states)
+    again = plan([Experiment("e", TASK, space=grid({"steps": [4, 4]}))])
+    lines = printed(again, dict.fromkeys(again.requested, State.DONE))
+    assert "asked for more than once, run once: e/default,steps=4-seed0 by equal points" in lines
     requests = [record["requests"] for record in plan_records(planned, states)]
     assert requests == [["one/default-seed0", "two/same-seed0"], ["one/default-seed1"], ["two/other-seed0"]]
 

@@ -72,6 +72,11 @@ def test_later_overrides_win_and_groups_of_keys_may_be_nested():
         ({"optim.nesterov": 1}, r"optim\.nesterov: expected bool .* got int 1"),
         ({"optim.lr": None}, r"optim\.lr: expected float .* got NoneType None"),
         ({"note": 5}, r"note: expected str .* got int 5"),
+        ({"optim.lr": float("nan")}, r"optim\.lr: expected a number, got nan"),
+        ({"scales": [1, float("nan")]}, r"scales\[1\]: expected a number, got nan"),
+        ({"optim.lr": "0.1"}, r"optim\.lr: expected float .* got str '0\.1'"),
+        ({"optim": {"lr": 1}, "optim.lr": 2}, r"optim\.lr: it is set twice here"),
+        ({"optim.lr": 2, "optim": {"lr": 1}}, r"optim\.lr: it is set twice here"),
         ({"scales": 0.5}, r"scales: expected list .* got float"),
         ({"scales": ["a"]}, r"scales\[0\]: expected float"),
         ({"random_seed": 3}, r"random_seed: the seed of a trial comes from `seeds`; write seeds=\[3\]"),
@@ -87,6 +92,14 @@ def test_an_override_that_does_not_fit_says_where_it_was_written(overrides, mess
 def test_what_the_task_itself_refuses_says_which_variant_it_was():
     with pytest.raises(DescriptionError, match=r"experiment 'counts', variant 'v': steps: expected 0 or more, got -1"):
         plan([experiment(variants=[Variant("v", {"steps": -1})])])
+    with pytest.raises(DescriptionError, match=r"variant 'default', point optim\.lr=0\.5, steps=-1: steps: expected"):
+        plan([experiment(space=grid({"optim.lr": [0.5], "steps": [1, -1]}))])
+
+
+def test_equal_points_are_one_trial_and_are_named():
+    planned = plan([experiment(space=grid({"optim.lr": [1.0, 0.2, 1.0]}))])
+    assert len(planned.trials) == 2
+    assert planned.repeated == ("counts/default,optim.lr=1.0-seed0",)
 
 
 @pytest.mark.parametrize(

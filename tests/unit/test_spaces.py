@@ -85,6 +85,9 @@ def test_draws_fill_their_domains_evenly():
         (lambda: choice([]), "empty"),
         (lambda: draws({"lr": 0.1}, n=2), r"lr: expected choice"),
         (lambda: draws({"lr": uniform(0, 1)}, n=0), "positive number of points"),
+        (lambda: grid({"lr": uniform(0, 1)}), r"lr: expected a list of values; a random value is for draws"),
+        (lambda: grid({"a": [1]}) * {"b": [2]}, r"Space \* \.\.\.: expected a space.* got dict"),
+        (lambda: grid({"a": [1]}) + when(bool, grid({"b": [2]})), r"got Conditional .*write space \* when"),
     ],
 )
 def test_a_domain_that_cannot_be_drawn_from_is_refused(wrong, message):
