@@ -1,0 +1,80 @@
+"""A Ray cluster and our driver inside one SLURM job: it is put back into the queue, and nothing is lost or left."""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import psutil
+import pytest
+
+from orchestration.attempt import Outcome
+from tests.integration.oneshot_project import Project, finish
+
+pytest.importorskip("ray")
+pytest.importorskip("submitit")
+pytestmark = pytest.mark.cluster
+
+IN_SLURM = ("run", "file.py", "--in-slurm", "--nodes", "2", "--memory-gb", "3")
+
+
+@pytest.fixture
+def project(tmp_path, slurm_cluster, monkeypatch):
+    for name in ("SLURM_CONF", "PATH"):
+        monkeypatch.setenv(name, slurm_cluster.environment[name])
+    yield Project(tmp_path, "orchestration.cli")
+    slurm_cluster.cancel_everything()
+
+
+def left_over(number):
+    """Return the processes and folders of the Ray cluster of a job."""
+    processes = [process.info["pid"] for process in psutil.process_iter(["pid", "cmdline"]) if _is_of(process, number)]
+    return processes, list(Path("/tmp").glob(f"r{number}-*"))
+
+
+def _is_of(process, number):
+    return any(f"/r{number}-" in part for part in process.info["cmdline"] or ())
+
+
+def test_a_requeued_job_goes_on_with_the_same_command(project, slurm_cluster, tmp_path):
+    process = project.start(*IN_SLURM, "--cpus", "2", "--seconds", "0.1")
+    number = re.match(r"SLURM job (\d+) launches", process.stdout.readline()).group(1)
+    project.wait_until_logged(20, 300)
+    slurm_cluster.command("scontrol", "requeue", number)
+    code, out = finish(process, 900)
+    assert code == 0, out
+    assert "8 done" in out
+    outcomes = Counter(attempt.outcome for folder in project.runs.folders() for attempt in folder.attempts())
+    assert outcomes[Outcome.OK] == 8
+    assert outcomes[Outcome.PREEMPTED] + outcomes[Outcome.LOST] >= 1
+    project.require_one_worker_at_a_time()
+    local = Project(tmp_path / "undisturbed")
+    assert local.run("file.py", "--cpus", "2")[0] == 0
+    assert project.numbers() == local.numbers()
+    slurm_cluster.wait_until(lambda: not slurm_cluster.jobs() and left_over(number) == ([], []), what="a clean end")
+
+
+def test_a_detached_launch_returns_and_a_cancelled_job_is_told(project, slurm_cluster):
+    code, out = project.run(*IN_SLURM, "--cpus", "2", "--seconds", "0.1", "--detach")
+    assert code == 0, out
+    number = re.match(r"SLURM job (\d+) launches", out).group(1)
+    project.wait_until_logged(8, 300)
+    slurm_cluster.command("scancel", number)
+    slurm_cluster.wait_until(lambda: not slurm_cluster.jobs() and left_over(number) == ([], []), what="a clean end")
+    project.wait_until_idle()
+    assert {attempt.outcome for folder in project.runs.folders() for attempt in folder.attempts()} <= {
+        *(Outcome.OK, Outcome.PREEMPTED, Outcome.LOST, None)
+    }
+
+
+def test_what_the_job_can_never_run_is_refused_before_it_is_submitted(project, slurm_cluster):
+    project.file.write_text(
+        "from orchestration.describe import Experiment, Resources\n"
+        "def describe():\n"
+        '    task = "tests.integration.team_task:task"\n'
+        '    yield Experiment("big", task, {"steps": 2}, resources=Resources(cpus=2, nodes=3, processes=1))\n'
+    )
+    code, out = project.run(*IN_SLURM, "--cpus", "2")
+    assert (code, "asks for 3 nodes of 2 cpus and 0 gpus, but only 2 such are there" in out) == (2, True), out
+    code, out = project.run(*IN_SLURM)
+    assert (code, "--in-slurm: say with --cpus how many cores" in out) == (2, True), out
+    assert slurm_cluster.jobs() == []
