@@ -43,9 +43,10 @@ def judge(attempts: Sequence[Attempt]) -> Verdict:
         return Verdict(None, last.ending.message if last.ending and last.ending.message else f"it was {outcome}")
     if last.ending is not None and not last.ending.can_retry:
         return Verdict(None, last.ending.message)
-    errors = [attempt.ending.error for attempt in attempts if attempt.ending and attempt.ending.error]
-    if outcome in (Outcome.FAILED, Outcome.OOM) and errors.count(errors[-1] if errors else "") > 1:
-        return Verdict(None, f"the same failure twice: {last.ending.message if last.ending else ''}")
+    if last.ending is not None and last.ending.error and outcome in (Outcome.FAILED, Outcome.OOM):
+        same = [attempt for attempt in attempts if attempt.ending and attempt.ending.error == last.ending.error]
+        if len(same) > 1:
+            return Verdict(None, f"the same failure twice: {last.ending.message}")
     budget, allowed = BUDGETS[outcome]
     spent = _spent(attempts, budget)
     if spent > allowed:

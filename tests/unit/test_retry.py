@@ -50,6 +50,22 @@ def test_the_same_traceback_twice_ends_it_whatever_the_budget(monkeypatch):
     assert (verdict.pause_seconds, verdict.reason) == (None, "the same failure twice: why")
 
 
+def test_an_end_without_a_traceback_is_not_the_same_as_those_before(monkeypatch):
+    monkeypatch.setitem(BUDGETS, Outcome.FAILED, ("code", 9))
+    monkeypatch.setitem(BUDGETS, Outcome.OOM, ("code", 9))
+    killed = judge(attempts((Outcome.FAILED, "a"), (Outcome.FAILED, "b"), (Outcome.OOM, ""), (Outcome.OOM, "")))
+    assert killed.pause_seconds is not None
+
+
+def test_the_budgets_are_those_of_the_design():
+    allowed = {outcome: BUDGETS[outcome][1] for outcome in BUDGETS if BUDGETS[outcome][0] == "infrastructure"}
+    assert allowed == dict.fromkeys((Outcome.PREEMPTED, Outcome.TIMEOUT, Outcome.NODE_FAIL, Outcome.LOST), 20)
+    assert {outcome for outcome, (name, most) in BUDGETS.items() if (name, most) == ("code", 1)} == {
+        Outcome.FAILED,
+        Outcome.OOM,
+    }
+
+
 def test_infrastructure_does_not_use_up_the_budget_of_the_code():
     assert judge(attempts((Outcome.FAILED, "a"), (Outcome.LOST, ""), (Outcome.PREEMPTED, ""))).pause_seconds is not None
 
