@@ -1,6 +1,7 @@
 """Population based training: members take turns, and the worst go on from copies of the best with other settings.
 
-A member's turn ends at a multiple of the interval when it is to be replaced, or when others wait for its place. What a
+After every interval a member is compared with the others, as soon as all of them have come so far; until then it goes
+on. Its turn ends when it is to be replaced, or after an interval when others are behind and wait for its place. What a
 member has become is in its folder: ``perturbed.json`` and a copy of the donor's checkpoint; its signature does not
 change.
 """
@@ -35,8 +36,8 @@ class Member:
     Args:
         trial: its signature never changes.
         step: how far it is.
-        scores: step -> value of the metric, since it was replaced last.
-        judged: how many intervals it has been compared after.
+        scores: number of an interval -> the first value of the metric after it.
+        judged: after how many intervals it has been compared, or could have been.
         is_open: not done and not given up.
         is_active: somebody starts or runs a worker of it.
     """
@@ -48,9 +49,11 @@ class Member:
     is_open: bool = True
     is_active: bool = False
 
-    def score_at(self, step: int) -> float:
-        """Return the last value up to a step; NaN when there is none."""
-        return self.scores[max(reached)] if (reached := [one for one in self.scores if one <= step]) else math.nan
+    def take(self, step: int, value: float, interval: int) -> None:
+        """Take a value as the score after every interval that is over and has none yet."""
+        self.step = step
+        for number in range(self.judged + 1, step // interval + 1):
+            self.scores.setdefault(number, value)
 
 
 class PopulationRun:
@@ -86,16 +89,16 @@ class PopulationRun:
             folder = self._runs.folder(member.trial.signature)
             if member.is_active:
                 continue
-            if folder.is_done():
+            if folder.is_done() or folder.cancel_wish() is not None:
                 member.is_open = False
                 continue
             last = folder.last_attempt()
             if last is not None and last.is_live():  # it was asked to stop a moment ago
                 continue
             self._runs.ask(member.trial, self._import_paths)  # each turn has its own budget of failures
-            if member.judged < member.step // self._pbt.interval:
-                member.judged = member.step // self._pbt.interval
+            if self._can_be_judged(member):
                 donor = self._donor(member)
+                member.judged += 1
                 if donor is not None:
                     self._replace(member, donor)
             member.is_active = True
@@ -105,14 +108,16 @@ class PopulationRun:
     def learn(self, signature: str, step: int, value: float) -> bool:
         """Tell whether the member's turn ends here: it is to be replaced, or others are behind and wait."""
         member = self._members[signature]
-        member.step = step
-        member.scores[step] = value
-        if step // self._pbt.interval <= member.judged or self._is_at_its_end(member):
+        member.take(step, value, self._pbt.interval)
+        if step < (member.judged + 1) * self._pbt.interval or self._is_at_its_end(member):
             return False
-        if self._donor(member) is not None or any(not other.is_active and other.step < step for other in self._open()):
+        if any(not other.is_active and other.step < step for other in self._open()):
             return True
-        member.judged = step // self._pbt.interval
-        return False
+        if not self._can_be_judged(member):
+            return False
+        is_replaced = self._donor(member) is not None
+        member.judged += not is_replaced
+        return is_replaced
 
     def note_end(self, signature: str, failed: bool) -> None:
         """Take notice that a turn is over, the member at its end, or given up."""
@@ -121,7 +126,7 @@ class PopulationRun:
         member.is_open = not failed and not self._runs.folder(signature).is_done()
 
     def reasons(self) -> dict[str, str]:
-        """Return nothing: a member without a score is never compared."""
+        """Return nothing: a member without a score is not compared."""
         return {}
 
     def _open(self) -> list[Member]:
@@ -132,30 +137,34 @@ class PopulationRun:
         folder = self._runs.folder(trial.signature)
         copied = folder.perturbation()
         began = max((event.time_ms for event in folder.events() if event.kind == "exploited"), default=0)
-        scores = {
-            point.step: point.value
+        steps = [
+            point.step
             for point in folder.metrics_from(0)[0]
             if point.name == self.sweep.metric and point.time_ms >= began
-        }
-        if copied is not None and not _has_taken_over(folder, copied):
-            scores = {}
-        step = max(scores, default=copied.step if copied else 0)
-        judged = step // self._pbt.interval
-        return Member(trial, step, scores, judged, is_open=folder.state() is not State.DONE)
+        ]
+        if copied is not None and (not steps or not _has_taken_over(folder, copied)):
+            steps = [copied.step]
+        step = max(steps, default=0)
+        return Member(trial, step, judged=step // self._pbt.interval, is_open=folder.state() is not State.DONE)
 
     def _is_at_its_end(self, member: Member) -> bool:
         beat = self._runs.folder(member.trial.signature).heartbeat()
         return beat is not None and 0 < beat.total <= member.step
 
+    def _can_be_judged(self, member: Member) -> bool:
+        """Tell whether the member and every other one have come to the end of its next interval."""
+        number = member.judged + 1
+        return number in member.scores and all(
+            number in other.scores or other.judged >= number for other in self._open()
+        )
+
     def _donor(self, member: Member) -> Member | None:
-        """Return whom the member is replaced by; None when it is good enough, or the best are not known yet."""
-        boundary = member.step // self._pbt.interval * self._pbt.interval
+        """Return whom the member is replaced by; None when it is good enough."""
         sign = 1.0 if self.sweep.mode == "max" else -1.0
         ranked = sorted(
             (-math.inf if math.isnan(score) else sign * score, other.trial.signature, other)
             for other in self._open()
-            if other.step >= boundary and other.scores
-            for score in [other.score_at(member.step)]
+            if (score := other.scores.get(member.judged + 1)) is not None
         )
         count = min(math.ceil(len(ranked) * self._pbt.quantile), len(ranked) // 2)
         worst, best = ranked[:count], ranked[len(ranked) - count :]
@@ -176,11 +185,11 @@ class PopulationRun:
         settings = defaults_of(member.trial.task).typed(near, f"sweep {self.sweep.name!r}, domains")
         folder.perturb(Perturbation(generation, step, donor.trial.signature, settings))
         self._record.note_exploited(member.trial.signature, donor.trial.signature, step, settings)
-        member.step, member.scores = step, {}
-        member.judged = step // self._pbt.interval
+        member.step, member.judged = step, max(member.judged, step // self._pbt.interval)
+        member.scores = {number: score for number, score in member.scores.items() if number <= member.judged}
 
     def _random(self, member: Member) -> random.Random:
-        text = f"{self._pbt.seed}/{member.trial.signature}/{member.step // self._pbt.interval}"
+        text = f"{self._pbt.seed}/{member.trial.signature}/{member.judged}"
         return random.Random(int.from_bytes(sha256(text.encode()).digest()[:8], "big"))
 
 
