@@ -30,8 +30,8 @@ from orchestration.distributed_verdict import verdict
 from orchestration.errors import LaunchError
 from orchestration.exit_status import OutOfMemoryWatch, ending_by_exit
 from orchestration.journal import TrialFolder
-from orchestration.plan import Trial
 from orchestration.stop import PARENT_VARIABLE, Pulse, StopReason, StopRequest
+from orchestration.trial_description import Trial
 
 WATCH_SECONDS = 0.1
 LOST_SECONDS = 30.0

@@ -44,8 +44,8 @@ from orchestration.durable import (
     write_whole,
 )
 from orchestration.errors import JournalError, LaunchError, NewerFormatError
-from orchestration.plan import Trial
 from orchestration.signature import flatten, is_neutral, nest
+from orchestration.trial_description import Trial
 
 logger = logging.getLogger(__name__)
 

@@ -21,10 +21,10 @@ from orchestration.attempt import Attempt, Ending, Held, Outcome, now_ms
 from orchestration.distributed import Node, this_node
 from orchestration.errors import ExitCode, JournalError, LaunchError, OrchestrationError, StoppedForGoodError
 from orchestration.journal import TrialFolder
-from orchestration.plan import Trial
 from orchestration.provenance import write_provenance
 from orchestration.stop import Pulse, StopReason, StopRequest
 from orchestration.task import config_of, load_task
+from orchestration.trial_description import Trial
 from orchestration.trial_run import InterruptedTrial, TrialRun
 
 

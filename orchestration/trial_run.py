@@ -14,8 +14,8 @@ from orchestration.attempt import Attempt, now_ms
 from orchestration.checkpoints import Checkpoints, step_of
 from orchestration.durable import LineWriter, make_folder, write_whole
 from orchestration.journal import TrialFolder
-from orchestration.plan import Trial
 from orchestration.stop import StopReason, StopRequest
+from orchestration.trial_description import Trial
 
 if TYPE_CHECKING:
     from orchestration.distributed_team import Team  # torch: only where several processes work together
