@@ -110,7 +110,7 @@ class Project:
                 assert before.ended_ms <= after.started_ms or before.outcome == "lost"
 
 
-def finish(process: subprocess.Popen[str], seconds: float = 180) -> tuple[int, str]:
+def finish(process: subprocess.Popen[str], seconds: float = 400) -> tuple[int, str]:
     """Wait for the end; return the exit code and what was printed. Nothing is left running when it takes too long."""
     try:
         out, _ = process.communicate(timeout=seconds)

@@ -51,8 +51,8 @@ CONFIG = {{
 }}
 
 
-def describe(trials: int = 2, hours: float = 0.0, partition: str = ""):
-    resources = Resources(memory_gb=1.5, hours=hours or None, partition=partition or None)
+def describe(trials: int = 2, hours: float = 0.0):
+    resources = Resources(memory_gb=1.5, hours=hours or None)
     yield Experiment("recovery", "os2d.tasks:train", CONFIG, seeds=trials, resources=resources)
 """
 """Eight steps with four evaluations, two minings, the best network reloaded when the learning rate drops, and a
@@ -76,7 +76,11 @@ class TrainingProject(Project):
         """Return the outcomes of all attempts; ``None`` of one that nobody recorded."""
         return [str(attempt.outcome) for folder in self.runs.folders() for attempt in folder.attempts()]
 
-    def wait_for_outcomes(self, outcome: str, count: int, seconds: float = 180) -> None:
+    def wait_until_logged(self, lines: int, seconds: float = 300) -> None:
+        """Wait until so many more lines of metrics were written; a training starts slowly on a busy machine."""
+        super().wait_until_logged(lines, seconds)
+
+    def wait_for_outcomes(self, outcome: str, count: int, seconds: float = 300) -> None:
         """Wait until so many attempts ended like that."""
         deadline = time.monotonic() + seconds
         while self.outcomes().count(outcome) < count:
@@ -169,8 +173,9 @@ def require_finished_in_mlflow(project: TrainingProject) -> None:
     from orchestration.store_location import StoreLocation
     from orchestration.tracking import sync
 
-    put_empty_store(project.runs.root)
-    location = StoreLocation.resolve(project.runs.root, None)
+    store = project.folder / "store"  # beside the runs, which may lie on a disk that is to be unmounted
+    put_empty_store(store)
+    location = StoreLocation.resolve(store, None)
     report = sync(project.runs.root, tracking_uri=location.uri)
     assert report.problems == ()
     assert sync(project.runs.root, tracking_uri=location.uri).points == 0

@@ -79,7 +79,7 @@ def test_ctrl_c(project, undisturbed, times):
 def test_time_limit_reached_again_and_again(project, undisturbed):
     hours = undisturbed.seconds / 2 / 3600
     launch = project.start(*LAUNCH, "--hours", f"{hours:.9f}")
-    project.wait_for_outcomes("timeout", 3)
+    project.wait_for_outcomes("timeout", 2)
     interrupt(launch)
     code, out = project.run(*LAUNCH)
     assert code == 0, out
