@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from orchestration.claim import Owner
-from orchestration.durable import link_to, make_folder
+from orchestration.durable import link_to, make_folder, read_whole, to_json, write_whole
 from orchestration.errors import JournalError, NewerFormatError
 from orchestration.journal import Request, State, TrialFolder
 from orchestration.plan import Entry, Trial
@@ -111,11 +111,11 @@ class Runs:
 
     def note_job(self, signature: str, job: str) -> None:
         """Tell every reader which job of the cluster's scheduler runs the trial."""
-        folder = self.folder(signature)
-        request = folder.request()
-        if request is None:
-            raise JournalError(f"{folder.path}: nobody asked for this trial, so no job can be noted for it")
-        folder.ask(replace(request, job=job))
+        path = self.folder(signature).path / "request.json"
+        fields = read_whole(path, durable=False)
+        if fields is None:
+            raise JournalError(f"{path.parent}: nobody asked for this trial, so no job can be noted for it")
+        write_whole(path, to_json({**fields, "job": job}), durable=False)  # thousands at a time: nothing is rebuilt
 
     def withdraw(self, trial: Trial) -> None:
         """Tell every reader that this process no longer looks after the trial."""
