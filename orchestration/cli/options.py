@@ -63,7 +63,8 @@ def read_plan(
             f"{file}: describe() takes {clash[0]}, which `oneshot {context.info_name}` has already; rename it"
         )
     descriptions = described.descriptions(context.args)
-    return described, plan_descriptions(descriptions, only or (), chosen_points(descriptions, context.params["runs"]))
+    chosen = chosen_points(descriptions, context.params.get("runs", RUNS))
+    return described, plan_descriptions(descriptions, only or (), chosen)
 
 
 def run_detached(runs: Path, as_json: bool) -> None:
