@@ -129,6 +129,11 @@ def run_sweeps(
 
 def _with_chosen_points(plan: Plan, runs: Runs) -> Plan:
     """Return the plan with the points that its sweeps have chosen by now."""
-    only = list(dict.fromkeys(entry.experiment for entry in plan.entries if entry.requested))
-    planned = plan_descriptions(plan.experiments, only, chosen_points(plan.experiments, runs.root))
-    return replace(planned, tables=plan.tables)
+    adaptive = [sweep.name for sweep in plan.sweeps if sweep.is_adaptive]
+    if not adaptive:
+        return plan
+    found = plan_descriptions(plan.experiments, adaptive, chosen_points(plan.experiments, runs.root))
+    trials = {trial.signature: trial for trial in (*plan.trials, *found.trials)}
+    entries = [entry for entry in plan.entries if entry.experiment not in adaptive]
+    entries += [entry for entry in found.entries if entry.experiment in adaptive]
+    return Plan(tuple(trials.values()), tuple(entries), found.experiments, plan.tables)
