@@ -86,20 +86,17 @@ class MlflowSource:
             StoreError: there is no store yet, or it cannot be used.
         """
         store = self._opened()
-        runs = self._in_their_experiments(store, trials)
-        for trial in trials:
-            if trial.signature not in runs:
-                for run in reversed(store.runs({SIGNATURE: trial.signature})):
-                    runs[trial.signature] = run
-        return {
-            trial.signature: MlflowResults(store, runs[trial.signature]) for trial in trials if trial.signature in runs
-        }
-
-    def _in_their_experiments(self, store: MlflowStore, trials: Sequence[Trial]) -> dict[str, StoredRun]:
         names = dict.fromkeys(trial.experiment for trial in trials)
-        ids = [found for found in map(store.experiment_id, names) if found is not None]
-        runs = store.runs({KIND: "trial"}, ids)
-        return {run.tags[SIGNATURE]: run for run in reversed(runs)}  # of several the oldest is the trial's
+        own = [found for found in map(store.experiment_id, names) if found is not None]
+        runs = {run.tags[SIGNATURE]: run for run in reversed(store.runs({KIND: "trial"}, own))}
+        missing = [trial for trial in trials if trial.signature not in runs]
+        if missing and store.has_runs({KIND: "trial"}, [other for other in store.experiment_ids() if other not in own]):
+            for trial in missing:
+                for run in reversed(store.runs({SIGNATURE: trial.signature})):  # of several the oldest is the trial's
+                    runs[trial.signature] = run
+        found = {trial.signature: runs[trial.signature] for trial in trials if trial.signature in runs}
+        curves = _StoredCurves(store, list(found.values()))
+        return {signature: MlflowResults(run, curves) for signature, run in found.items()}
 
     def _opened(self) -> MlflowStore:
         database = self._location.database
@@ -112,13 +109,28 @@ class MlflowSource:
         return MlflowStore(self._location)
 
 
-class MlflowResults:
-    """One trial's results, read from its run when they are asked for."""
+class _StoredCurves:
+    """Metrics over steps, read for all runs of a table when the first of them is asked for."""
 
-    def __init__(self, store: MlflowStore, run: StoredRun) -> None:
+    def __init__(self, store: MlflowStore, runs: Sequence[StoredRun]) -> None:
         self._store = store
-        self._histories: dict[str, Mapping[int, float]] = {}
+        self._runs = runs
+        self._found: dict[str, Mapping[str, Mapping[int, float]]] = {}
+
+    def of(self, run: StoredRun, stored: str) -> Mapping[int, float]:
+        """Return step -> value, empty when the run has no such metric."""
+        if stored not in self._found:
+            having = [one.run_id for one in self._runs if stored in one.metrics]
+            self._found[stored] = self._store.histories(having, stored)
+        return self._found[stored].get(run.run_id, {})
+
+
+class MlflowResults:
+    """One trial's results as its run has them."""
+
+    def __init__(self, run: StoredRun, curves: _StoredCurves) -> None:
         self.run = run
+        self._curves = curves
 
     @property
     def state(self) -> CellState:
@@ -147,11 +159,5 @@ class MlflowResults:
             return None
         if column.selection is None and column.reduce == "last":
             return reduce_steps({0: self.run.metrics[stored]}, "last")
-        selection = None if column.selection is None else self._history(mlflow_name(column.selection))
-        return reduce_steps(self._history(stored), column.reduce, selection)
-
-    def _history(self, stored: str) -> Mapping[int, float]:
-        if stored not in self._histories:
-            known = stored in self.run.metrics
-            self._histories[stored] = self._store.history(self.run.run_id, stored) if known else {}
-        return self._histories[stored]
+        selection = None if column.selection is None else self._curves.of(self.run, mlflow_name(column.selection))
+        return reduce_steps(self._curves.of(self.run, stored), column.reduce, selection)

@@ -17,7 +17,7 @@ from filelock import FileLock
 from orchestration.attempt import Outcome
 from orchestration.mlflow_store import MlflowStore
 from orchestration.store_location import StoreError, StoreLocation
-from orchestration.table_sources import MlflowResults
+from orchestration.table_sources import MlflowSource
 from orchestration.tracking import Follower, sync
 from tests.unit.trial_folders import (
     START_MS,
@@ -397,7 +397,8 @@ def test_what_ran_it_is_told_in_tags(root):
 
 
 def test_the_load_of_the_machine_becomes_system_metrics(root):
-    folder = create(root, make_trial())
+    trial = make_trial()
+    folder = create(root, trial)
     attempt = start(folder)
     log(folder, 1, {"loss": 1.0})
     sample(folder, attempt.started_ms + 10_000, {"system/cpu_utilization_percentage": 12.5})
@@ -408,7 +409,7 @@ def test_the_load_of_the_machine_becomes_system_metrics(root):
     store, runs = stored(root)
     run = runs["base-seed0"]
     assert store.history(run.run_id, "system/cpu_utilization_percentage") == {10: 12.5, 20: 50.0}
-    assert MlflowResults(store, run).metric_names == ["loss"]
+    assert MlflowSource(root).results([trial])[trial.signature].metric_names == ["loss"]
 
 
 def test_the_load_is_news_by_itself(root):
