@@ -17,6 +17,7 @@ from orchestration.errors import DescriptionError
 from orchestration.journal import State, TrialFolder
 from orchestration.plan import Plan, Trial
 from orchestration.runs import Runs
+from orchestration.selection import choose
 from orchestration.signature import SHOWN_DIGITS
 from orchestration.status import STATE_STYLE
 
@@ -153,11 +154,9 @@ def _say(console: Console, text: str) -> None:
 
 
 def one_trial(runs: Runs, text: str) -> TrialFolder:
-    """Return the trial meant by a name, a signature or a path; an unclear one is an error."""
-    found = runs.find(text)
+    """Return the trial meant by a name, with wildcards or not, a signature or a path; an unclear one is an error."""
+    found = runs.find(text) or [one.folder for one in choose(runs, [text])]
     if len(found) == 1:
         return found[0]
-    if not found:
-        raise DescriptionError(f"{text}: no such trial in {runs.root}; `oneshot status` lists them")
     meant = ", ".join(f"{folder.trial.experiment}/{folder.trial.name} ({folder.trial.short})" for folder in found[:5])
     raise DescriptionError(f"{text}: this can be {len(found)} trials, for example {meant}; name one of them")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from orchestration.cli.completion import complete_trials
 from orchestration.cli.options import (
     RUNS,
     TAKES_FILE_OPTIONS,
@@ -54,6 +55,7 @@ PatternsArgument = Annotated[
         metavar="PATTERN... | FILE",
         help="<experiment>/<name> or a name, both with * and ?, a signature's first digits, a trial's folder; or a "
         "file of experiments with its options",
+        autocompletion=complete_trials,
     ),
 ]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="do not ask")]

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from orchestration.cli.completion import complete_trials
 from orchestration.cli.in_slurm import (
     Allocation,
     InSlurmOption,
@@ -51,7 +52,10 @@ from orchestration.runs import Runs
 
 PATTERN_HELP = "<experiment>/<name> or a name, both with * and ?, a signature's first digits, or a path"
 TrialArgument = Annotated[
-    str, typer.Argument(help="<experiment>/<name>, a name, a signature's first digits, or a path")
+    str,
+    typer.Argument(
+        help="<experiment>/<name>, a name, a signature's first digits, or a path", autocompletion=complete_trials
+    ),
 ]
 
 
@@ -159,9 +163,16 @@ def run(
 def status(
     context: typer.Context,
     file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE | PATTERN ...]", help="a Python file of experiments, or patterns")
+        Path | None,
+        typer.Argument(
+            metavar="[FILE | PATTERN ...]",
+            help="a Python file of experiments, or patterns",
+            autocompletion=complete_trials,
+        ),
     ] = None,
-    match: Annotated[list[str] | None, typer.Option("--match", metavar="PATTERN", help=PATTERN_HELP)] = None,
+    match: Annotated[
+        list[str] | None, typer.Option("--match", metavar="PATTERN", help=PATTERN_HELP, autocompletion=complete_trials)
+    ] = None,
     states: Annotated[
         str, typer.Option("--state", metavar="A,B,...", help="only trials in these states, such as failed,running")
     ] = "",
@@ -208,7 +219,9 @@ def status(
 
 @app.command()
 def logs(
-    patterns: Annotated[list[str], typer.Argument(metavar="PATTERN ...", help=PATTERN_HELP)],
+    patterns: Annotated[
+        list[str], typer.Argument(metavar="PATTERN ...", help=PATTERN_HELP, autocompletion=complete_trials)
+    ],
     follow: Annotated[bool, typer.Option("--follow", "-f", help="go on until the trials have ended")] = False,
     stderr: Annotated[bool, typer.Option("--stderr", help="only what went to stderr")] = False,
     lines: Annotated[int | None, typer.Option("--lines", "-n", min=0, help="only the last ones [default: all]")] = None,
