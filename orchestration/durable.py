@@ -12,10 +12,9 @@ import logging
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
-from uuid import uuid4
 
 from orchestration.errors import JournalError
 
@@ -48,8 +47,13 @@ def write_whole(path: Path, content: bytes | str | Callable[[BinaryIO], object],
         content: what to write, or a function that writes it.
         durable: False skips the wait for the disk, for what a power failure may lose.
     """
-    with _temporary_file(path, content, durable) as temporary:
-        temporary.replace(path)
+    with named_failure(path):
+        temporary = _write_beside(path, content, durable)
+        try:
+            os.replace(temporary, path)  # noqa: PTH105 - heartbeats and requests are written by the thousand
+        except OSError:
+            os.unlink(temporary)  # noqa: PTH108
+            raise
         if durable:
             _sync_folder(path.parent)
 
@@ -59,11 +63,14 @@ def create_whole(path: Path, content: str) -> bool:
 
     A hard link is as exclusive as ``O_EXCL``, on network file systems too, and never shows an empty file.
     """
-    with _temporary_file(path, content, durable=True) as temporary:
+    with named_failure(path):
+        temporary = _write_beside(path, content, durable=True)
         try:
             os.link(temporary, path)
         except FileExistsError:
             return False
+        finally:
+            os.unlink(temporary)  # noqa: PTH108
         _sync_folder(path.parent)
         return True
 
@@ -79,7 +86,7 @@ def link_to(path: Path, target: str) -> None:
     with named_failure(path.parent):
         if path.is_symlink() and path.readlink() == Path(target):
             return
-        temporary = path.with_name(f".{uuid4().hex}")
+        temporary = path.with_name(f".{os.urandom(16).hex()}")
         temporary.symlink_to(target)
         temporary.replace(path)
 
@@ -225,22 +232,23 @@ def _named(path: Path | str, error: OSError) -> JournalError:
     )
 
 
-@contextmanager
-def _temporary_file(path: Path, content: bytes | str | Callable[[BinaryIO], object], durable: bool) -> Iterator[Path]:
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}")
-    with named_failure(path):
-        try:
-            with temporary.open("xb") as file:
-                if callable(content):
-                    content(file)
-                else:
-                    file.write(content.encode() if isinstance(content, str) else content)
-                if durable:
-                    file.flush()
-                    os.fsync(file.fileno())
-            yield temporary
-        finally:
-            temporary.unlink(missing_ok=True)
+def _write_beside(path: Path, content: bytes | str | Callable[[BinaryIO], object], durable: bool) -> str:
+    """Write a file beside the one that it will become, and return its path; nothing is left of one that failed."""
+    temporary = f"{path.parent}/.{path.name}.{os.urandom(16).hex()}"
+    try:
+        with open(temporary, "xb") as file:  # noqa: PTH123
+            if callable(content):
+                content(file)
+            else:
+                file.write(content.encode() if isinstance(content, str) else content)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(temporary)  # noqa: PTH108
+        raise
+    return temporary
 
 
 def _sync_folder(folder: Path) -> None:

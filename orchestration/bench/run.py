@@ -43,7 +43,10 @@ def run_benchmark(stages: str, quick: bool, progress: Console) -> Report:
     names = chosen_stages(stages)
     sizes, machine = QUICK if quick else Sizes(), describe_machine()
     findings: list[Finding] = []
-    with TemporaryDirectory(prefix="oneshot-bench-") as folder, progress.status("") as status:
+    with (
+        TemporaryDirectory(prefix="oneshot-bench-", ignore_cleanup_errors=True) as folder,
+        progress.status("") as status,
+    ):
         case = Case(sizes, Path(folder))
         for number, name in enumerate(names, start=1):
             status.update(f"{name} ({number} of {len(names)})")

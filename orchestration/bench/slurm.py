@@ -5,15 +5,18 @@ from __future__ import annotations
 import getpass
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 
 from orchestration.bench.case import SOURCE, Case, plan_of, seconds_of
 from orchestration.bench.finding import Finding, Target
+from orchestration.errors import LaunchError
 from orchestration.plan import Trial
 from orchestration.runs import Runs
 
-ANSWER_SECONDS = 10.0
+ANSWER_SECONDS = 30.0
+GONE_SECONDS = 60.0
 MINUTES = 10
 PARALLEL = 2
 
@@ -37,6 +40,7 @@ def measure_slurm(case: Case) -> Iterator[Finding]:
         jobs: dict[str, str] = {}
         ours.append(seconds_of(partial(_keep, submit, jobs)))
         cancel_jobs(jobs.values())
+        _wait_until_gone(next(iter(jobs.values())).removeprefix("slurm:"))
         bare.append(_submit_bare(case))
     note = f"the folders exist; to make them took {min(prepared):.2f} s"
     limit = Target(1.3, of_ratio=True)
@@ -64,8 +68,22 @@ def _submit_bare(case: Case) -> float:
     jobs: list[submitit.Job[str]] = []
     names = [(str(folder / f"{index}"),) for index in range(case.sizes.submitted)]
     seconds = seconds_of(lambda: jobs.extend(executor.map_array(str, *zip(*names, strict=True))))
-    subprocess.run(["scancel", "--quiet", jobs[0].job_id.partition("_")[0]], check=True, timeout=ANSWER_SECONDS)
+    array = jobs[0].job_id.partition("_")[0]
+    subprocess.run(["scancel", "--quiet", array], check=True, timeout=ANSWER_SECONDS)
+    _wait_until_gone(array)
     return seconds
+
+
+def _wait_until_gone(job: str) -> None:
+    """Wait for the elements of an array that had started: they write into the folder of the benchmark."""
+    command = ["squeue", "--noheader", "--jobs", job.partition("_")[0]]
+    deadline = time.monotonic() + GONE_SECONDS
+    while time.monotonic() < deadline:
+        left = subprocess.run(command, capture_output=True, text=True, timeout=ANSWER_SECONDS, check=False)
+        if not left.stdout.strip():
+            return
+        time.sleep(0.2)
+    raise LaunchError(f"job {job} of the benchmark is still there {GONE_SECONDS:g} s after it was cancelled")
 
 
 def _why_not() -> str:
