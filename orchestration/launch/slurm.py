@@ -6,14 +6,17 @@ SLURM requeueing it, and says why a trial was given up.
 
 from __future__ import annotations
 
+import logging
 import shlex
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from orchestration.describe import Resources
+from orchestration.distributed import RENDEZVOUS_VARIABLE
 from orchestration.errors import ExitCode
 from orchestration.launch import Halt
-from orchestration.launch.slurm_command import require_commands, slurm
+from orchestration.launch.slurm_command import SlurmError, require_commands, slurm
 from orchestration.launch.slurm_following import Following
 from orchestration.launch.slurm_limits import require_possible
 from orchestration.launch.slurm_options import SlurmOptions, as_line, python_of, sbatch_flags, set_up
@@ -22,7 +25,11 @@ from orchestration.launch.worker import THREAD_VARIABLES, worker_environment
 from orchestration.plan import Trial
 from orchestration.runs import Runs
 
+logger = logging.getLogger(__name__)
+
 LOOK_SECONDS = 1.0
+PATIENCE_SECONDS = 1800.0
+"""How long a controller may be away before a launch ends with an error; its jobs stay."""
 JOBS_PER_CALL = 500
 
 
@@ -60,9 +67,16 @@ class SlurmLauncher:
         following = Following(trials, runs, self._options)
         if not halt.asked:
             following.submit()
+        answered = time.monotonic()
         while not following.is_over() and not halt.asked:
             halt.wait(LOOK_SECONDS)
-            following.look()
+            try:
+                following.look()
+                answered = time.monotonic()
+            except SlurmError as error:  # the jobs go on without the controller, which may come back
+                if time.monotonic() - answered > PATIENCE_SECONDS:
+                    raise
+                logger.warning("%s; trying again", error)
         return following.given_up
 
 
@@ -118,7 +132,5 @@ def script_text(trial: Trial, folder: Path, options: SlurmOptions | None = None)
 def _meeting_place(resources: Resources, python: str) -> list[str]:
     if resources.nodes == 1:
         return []
-    from orchestration.distributed import RENDEZVOUS_VARIABLE
-
     program = "from orchestration.distributed import rendezvous_here; print(rendezvous_here())"
     return [f'export {RENDEZVOUS_VARIABLE}="$({python} -c {shlex.quote(program)})"']

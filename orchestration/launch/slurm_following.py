@@ -12,7 +12,15 @@ from orchestration.launch.slurm_arrays import Array, arrays, limits
 from orchestration.launch.slurm_command import SlurmError
 from orchestration.launch.slurm_limits import most_elements
 from orchestration.launch.slurm_options import SlurmOptions
-from orchestration.launch.slurm_queue import ENDINGS, PREFIX, JobState, endings, forget_snapshot, snapshot
+from orchestration.launch.slurm_queue import (
+    ENDINGS,
+    NEVER_SATISFIED,
+    PREFIX,
+    JobState,
+    endings,
+    forget_snapshot,
+    snapshot,
+)
 from orchestration.launch.slurm_submission import Ledger, Manifest, queue_name
 from orchestration.launch.slurm_submit import submit
 from orchestration.plan import Trial
@@ -161,9 +169,7 @@ class Following:
         if attempts and attempts[-1].ending is None:
             how = f"its job {number} ended: {ended.state or 'SLURM does not say how'}"
             attempts[-1].close(Ending(ENDINGS.get(ended.state, Outcome.LOST), now_ms(), how))
-        if ended.state == "CANCELLED" and all(
-            self._runs.folder(need).is_done() for need in folder.trial.needs.values()
-        ):
+        if ended.state == "CANCELLED" and ended.reason != NEVER_SATISFIED:
             return f"its job {number} was cancelled; the same command submits the trial again"
         if not any(attempt.owner.job == job for attempt in attempts):
             return self._reason_without_attempt(folder, job, ended, words.last)
@@ -174,8 +180,8 @@ class Following:
     def _reason_without_attempt(self, folder: TrialFolder, job: str, ended: JobState, said: str) -> str | None:
         number = job.removeprefix(PREFIX)
         self._jobs_without_attempt[folder.signature] += 1
-        if ended.state == "CANCELLED":
-            return None  # by SLURM, when what it waited for ended badly; that trial decides at the next submission
+        if ended.reason == NEVER_SATISFIED:
+            return None  # what it waited for decides at the next submission
         if ended.state in ENDINGS or (not ended.state and not said):
             most = self._jobs_without_attempt[folder.signature] >= MOST_SUBMISSIONS
             return f"{MOST_SUBMISSIONS} jobs ended before a worker could start, the last one {number}" if most else None

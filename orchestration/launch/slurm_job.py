@@ -17,6 +17,7 @@ from types import FrameType
 
 from orchestration.claim import current_job
 from orchestration.describe import Resources
+from orchestration.distributed import node_environment, rendezvous_here
 from orchestration.errors import ExitCode
 from orchestration.journal import TrialFolder
 from orchestration.launch.slurm_command import SlurmError, slurm
@@ -111,8 +112,6 @@ def _one_worker(folder: TrialFolder, manifest: Manifest, stop: StopAsked) -> Ste
     resources = manifest.resources
     gpus = os.environ.get("CUDA_VISIBLE_DEVICES", "") if resources.gpus else ""
     if resources.nodes > 1:
-        from orchestration.distributed import node_environment, rendezvous_here
-
         node, through = node_environment(rendezvous_here()), _on_every_node(resources)
         worker = Worker(folder, resources, gpus, manifest.directory, node, through)
     else:

@@ -19,6 +19,8 @@ from orchestration.launch.slurm_command import SlurmError, slurm
 PREFIX = "slurm:"
 CACHE_SECONDS = 10.0
 JOBS_PER_CALL = 500
+NEVER_SATISFIED = "DependencyNeverSatisfied"
+"""Why SLURM itself cancels a job: what it waited for ended badly."""
 _WAITING_ARRAY = re.compile(r"(\d+)_\[([\d,\-]+)(?:%\d+)?\]")
 
 ENDINGS = {
@@ -131,7 +133,10 @@ def _accounted(numbers: list[str]) -> dict[str, JobState]:
 def _read(listing: str) -> Iterator[tuple[str, JobState]]:
     for line in listing.splitlines():
         number, state, reason, name = line.split("|", 3)
-        what = JobState(state.split(" ")[0], "" if reason == "None" else reason, name=name)  # "CANCELLED by 0"
+        state, _, by = state.partition(" ")  # "CANCELLED by 0"
+        if state == "CANCELLED" and reason == "Dependency" and not by:  # as sacct says it
+            reason = NEVER_SATISFIED
+        what = JobState(state, "" if reason == "None" else reason, name=name)
         for one in _elements(number):
             yield PREFIX + one, what
 
