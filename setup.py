@@ -40,6 +40,7 @@ setup(
     extras_require={
         "dev": [
             "hypothesis>=6.170",
+            "mlflow[auth]>=3.17",
             "mypy>=2.4",
             "optuna>=5.0",
             "pandas-stubs",

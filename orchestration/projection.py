@@ -31,6 +31,7 @@ from orchestration.tracking_marks import (
     system_news_since,
     write_marks,
 )
+from orchestration.tracking_tables import TRIALS_FILE, Line, trials_csv
 from orchestration.trial_record import (
     KIND,
     LONG_PARAMS,
@@ -137,6 +138,7 @@ class Projection:
             return
         parent = self._parent(name, min(started))
         others_have_runs = self._others_have_runs(parent) if any(map(self._is_unknown, looks)) else False
+        updated_before = written.updated
         for look in looks:
             mark = marks.get(look.folder.signature)
             if look.started_ms is None or self._is_current(mark, look):
@@ -152,6 +154,10 @@ class Projection:
         status = experiment_status(look.state for look in looks)
         if self._statuses[parent.run_id] != status:
             self._set_status(parent.run_id, status, now_ms())
+        if status != "RUNNING" and written.updated > updated_before:
+            self._opened().keep_texts(
+                parent, {TRIALS_FILE: trials_csv(Line(look.folder, look.state) for look in looks)}
+            )
 
     def _is_current(self, mark: Mark | None, look: _Look) -> bool:
         """Tell whether the store has all of a trial; a store that lost the run, deleted or replaced, has not."""

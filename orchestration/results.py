@@ -19,6 +19,7 @@ from orchestration.table_result import TableResult
 from orchestration.table_sources import FolderSource, MlflowSource
 from orchestration.tables import Source, build_table
 from orchestration.tracking import Follower, sync
+from orchestration.tracking_tables import keep_tables
 
 
 @contextmanager
@@ -44,7 +45,7 @@ def following(plan: Plan, runs_root: Path, tracking_uri: str | None, notes: Cons
 
 
 def table_results(plan: Plan, runs_root: Path, tracking_uri: str | None, *, from_folders: bool) -> list[TableResult]:
-    """Return every table of a plan, read from MLflow after a sync or from the trial folders.
+    """Return every table of a plan, read from MLflow after a sync and kept there too, or from the trial folders.
 
     Raises:
         StoreError: the tracking store cannot be used.
@@ -52,7 +53,9 @@ def table_results(plan: Plan, runs_root: Path, tracking_uri: str | None, *, from
     if from_folders:
         return _tables(plan, FolderSource(runs_root))
     sync(runs_root, _experiments(plan), tracking_uri)
-    return _tables(plan, MlflowSource(runs_root, tracking_uri))
+    tables = _tables(plan, MlflowSource(runs_root, tracking_uri))
+    keep_tables(runs_root, tables, {table.name: table.experiment_names for table in plan.tables}, tracking_uri)
+    return tables
 
 
 def _tables(plan: Plan, source: Source) -> list[TableResult]:

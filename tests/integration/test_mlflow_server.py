@@ -35,11 +35,11 @@ def free_port():
 
 
 @contextmanager
-def served(dashboard, log_file):
+def served(dashboard, log_file, *options):
     """Run a dashboard in a process group of its own until the block ends."""
     with log_file.open("wb") as output:
         server = subprocess.Popen(
-            dashboard.argv,
+            [*dashboard.argv, *options],
             env={**os.environ, **dashboard.environment},
             stdout=output,
             stderr=subprocess.STDOUT,

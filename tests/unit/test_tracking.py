@@ -15,7 +15,9 @@ from alembic.script import ScriptDirectory
 from filelock import FileLock
 
 from orchestration.attempt import Outcome
+from orchestration.describe import Column, Table
 from orchestration.mlflow_store import MlflowStore
+from orchestration.results import table_results
 from orchestration.store_location import StoreError, StoreLocation
 from orchestration.table_sources import MlflowSource
 from orchestration.tracking import Follower, sync
@@ -26,6 +28,7 @@ from tests.unit.trial_folders import (
     end,
     finish,
     log,
+    make_plan,
     make_trial,
     put_empty_store,
     sample,
@@ -487,3 +490,35 @@ def make_older_store(database):
     connection.commit()
     connection.close()
     return older
+
+
+def test_the_experiment_lists_its_trials_once_none_is_running(root):
+    done(root, make_trial("rll"), {"loss": {1: 0.5}, MAP: {1: 0.25}})
+    attempt = start(create(root, make_trial("other")))
+    sync(root)
+    store, _ = stored(root)
+    assert not list((root / "mlartifacts").rglob("trials.csv"))
+    end(attempt, Outcome.FAILED)
+    sync(root)
+    head, *lines = artifact(store, parent(root), "trials.csv").read_text().splitlines()
+    assert head == f"trial,variant,seed,state,loss,{MAP},group,signature"
+    assert [line.split(",")[:6] for line in lines] == [
+        ["other-seed0", "other", "0", "failed", "", ""],
+        ["rll-seed0", "rll", "0", "done", "0.5", "0.25"],
+    ]
+
+
+def test_tables_are_kept_beside_the_experiment(root):
+    trial = make_trial()
+    done(root, trial, {"loss": {1: 0.5, 2: 0.25}})
+    plan = make_plan([trial], [Table("main", "Main", "losses", [Column("loss", "loss", "max", digits=2)])])
+    (table,) = table_results(plan, root, None, from_folders=False)
+    assert table.cells[0][0].mean == 0.5
+    store, _ = stored(root)
+    assert "0.50" in artifact(store, parent(root), "tables/main.md").read_text()
+    assert {file.name for file in (root / "mlartifacts").rglob("main.*")} == {
+        "main.md",
+        "main.tex",
+        "main.csv",
+        "main.html",
+    }
