@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
 import ray
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, MedianStoppingRule, TrialScheduler
 from ray.tune.search import Searcher
@@ -95,13 +96,22 @@ class _TuneRule:
         if step >= self._last_step or signature in self._stopped:
             return False
         if signature not in self._known:
-            self._known[signature] = _Known(signature)
-            self._scheduler.on_trial_add(_NobodyWaits(), self._known[signature])
+            self._add(signature)
         result = {"step": step, self._metric: value if math.isfinite(value) else self._worst}
         decision = self._scheduler.on_trial_result(_NobodyWaits(), self._known[signature], result)
         if decision == TrialScheduler.STOP:
             self._stopped.add(signature)
         return bool(decision == TrialScheduler.STOP)
+
+    def _add(self, signature: str) -> None:
+        """Tell the scheduler of a trial; the bracket that it draws for it is the same for every driver."""
+        self._known[signature] = _Known(signature)
+        before = np.random.get_state()
+        np.random.seed(int(signature[:8], 16))
+        try:
+            self._scheduler.on_trial_add(_NobodyWaits(), self._known[signature])
+        finally:
+            np.random.set_state(before)
 
 
 class _OfThisProcess:

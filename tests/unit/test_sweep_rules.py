@@ -143,6 +143,19 @@ def test_hyperband_stops_trials_too(tmp_path):
     assert sum(step < 9 for step in reached.values()) >= 10
 
 
+def test_every_driver_puts_a_trial_into_the_same_bracket(tmp_path):
+    sweep = Sweep("s", TASK, CONFIG, metric="value", scheduler=HyperBand(9, grace=2, reduction_factor=2, brackets=2))
+    names = [f"{7 * i:08x}" for i in range(20)]
+
+    def decisions():
+        rule = rule_of(sweep)
+        return [rule.stops(name, step, 1 / (i + 1)) for i, name in enumerate(names) for step in (2, 4)]
+
+    first = decisions()
+    assert decisions() == first
+    assert 20 > sum(first) > 10
+
+
 def test_a_search_records_each_point_before_it_runs_and_goes_on_with_a_larger_n(tmp_path):
     domains = {"optim.lr": loguniform(0.01, 1)}
     desk = Desk(tmp_path, domains=domains, searcher=TPE(6, startup=3))
