@@ -175,7 +175,7 @@ class RayLauncher:
             try:
                 with _quiet(session / "ray.log"):
                     ray.init(**settings)
-            except (ConnectionError, RuntimeError, ValueError) as error:
+            except Exception as error:  # a plain one where a busy machine takes longer than half a minute
                 place = f"at {self._address}" if self._address else "on this machine"
                 raise LaunchError(f"there is no Ray cluster {place}, or it does not answer: {error}") from error
             for number, handler in handlers.items():  # ray.init installs its own
