@@ -167,7 +167,7 @@ def require_one_writer_at_a_time(folder: TrialFolder) -> None:
         assert all(one <= other for one, other in itertools.pairwise(writers)), (file.name, writers)
 
 
-def require_finished_in_mlflow(project: TrainingProject) -> None:
+def require_finished_in_mlflow(project: Project) -> None:
     """Fail unless a sync leaves one finished run per trial, with the metrics of its folder."""
     from orchestration.mlflow_store import MlflowStore
     from orchestration.store_location import StoreLocation

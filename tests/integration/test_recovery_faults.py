@@ -12,7 +12,12 @@ from pathlib import Path
 import pytest
 
 from tests.integration.oneshot_project import Project, finish
-from tests.integration.recovery_project import require_complete, require_one_writer_at_a_time, workers_of
+from tests.integration.recovery_project import (
+    require_complete,
+    require_finished_in_mlflow,
+    require_one_writer_at_a_time,
+    workers_of,
+)
 from tests.unit.small_disk import mounted_small_disk
 
 pytestmark = pytest.mark.cluster
@@ -199,3 +204,16 @@ def _flip_a_bit(path):
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
+
+
+def test_a_launch_whose_mlflow_server_is_away(tmp_path, monkeypatch):
+    """Nothing waits for it and nothing fails; a later sync writes everything."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    project = Project(tmp_path / "project", program="orchestration.cli")
+    project.environment |= {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}  # the port of "discard": nobody listens
+    code, out = project.run("run", "file.py", "--cpus", "2")
+    assert code == 0, out
+    assert "does not answer" in out
+    assert "Traceback" not in out
+    del project.environment["MLFLOW_TRACKING_URI"]
+    require_finished_in_mlflow(project)
