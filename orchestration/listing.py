@@ -95,7 +95,7 @@ def _experiments(plan: Plan, states: Mapping[str, State]) -> Table:
         trials.setdefault(trial.experiment, []).append(trial)
     used = [state for state in State if state in states.values()]
     table = Table(box=None, pad_edge=False)
-    for head in ("experiment", "trials", *map(_called, used), "each", "GPU-hours", "to run", "CPU-hours", "to run"):
+    for head in ("experiment", "trials", *map(_called, used), "each", "GPU-h", "to run", "CPU-h", "to run"):
         table.add_column(
             head, no_wrap=head not in ("each", "experiment"), justify="left" if head == "each" else "right"
         )

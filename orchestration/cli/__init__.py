@@ -6,11 +6,11 @@ import sys
 
 import typer
 
-from orchestration.cli import bench, library, lifecycle, results, trials
+from orchestration.cli import bench, library, lifecycle, results, starter, trials
 from orchestration.cli.options import app
 from orchestration.errors import ExitCode
 
-__all__ = ["app", "bench", "library", "lifecycle", "main", "results", "trials"]
+__all__ = ["app", "bench", "library", "lifecycle", "main", "results", "starter", "trials"]
 
 
 def main() -> None:

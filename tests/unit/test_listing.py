@@ -55,7 +55,7 @@ def test_the_plan_says_per_experiment_what_is_new_and_what_it_asks_for():
     states = {done: State.DONE, running: State.RUNNING, blocked: State.BLOCKED, new: State.PLANNED}
     lines = printed(planned, states)
     head = next(" ".join(line.split()) for line in lines if line.startswith("experiment") and "trials" in line)
-    assert head == "experiment trials new running done blocked each GPU-hours to run CPU-hours to run"
+    assert head == "experiment trials new running done blocked each GPU-h to run CPU-h to run"
     assert row(lines, "training") == "training 3 1 1 1 4 cpus, 1 gpu, 4 GB, 6 h 18 12 72 48"
     assert row(lines, "reading") == "reading 1 1 1 cpu, 4 GB 0 0 unknown unknown"
     assert lines[-4:] == [
