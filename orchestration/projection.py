@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from orchestration.attempt import Attempt, now_ms
-from orchestration.errors import OrchestrationError
+from orchestration.errors import JournalError, OrchestrationError
 from orchestration.journal import Point, State, TrialFolder
 from orchestration.metric_names import mlflow_names
 from orchestration.mlflow_store import LONGEST_PARAM, MlflowStore, StoredPoint, StoredRun
@@ -107,19 +107,26 @@ class Projection:
         marks = read_marks(self._marks_file)
         before = dict(marks)
         try:
-            for name, folders in self._by_experiment(experiments).items():
+            for name, folders in self._by_experiment(experiments, written).items():
                 self._update_experiment(name, folders, marks, written)
         finally:
             if marks != before:
                 write_marks(self._marks_file, marks, self._location.shown)
         return written
 
-    def _by_experiment(self, experiments: Collection[str] | None) -> dict[str, list[TrialFolder]]:
-        """Return the trial folders by the experiment that asked first: a shared trial has one run, there."""
+    def _by_experiment(self, experiments: Collection[str] | None, written: Written) -> dict[str, list[TrialFolder]]:
+        """Return the trial folders by the experiment that asked first: a shared trial has one run, there.
+
+        One that cannot be read, damaged or of a newer version of this program, keeps no other from being written.
+        """
         also = {path for name in experiments or () for path in self._linked(name)}
         found: dict[str, list[TrialFolder]] = {}
         for folder in self._runs.folders():
-            home = folder.trial.experiment
+            try:
+                home = folder.trial.experiment
+            except JournalError as error:
+                written.problems.append(str(error))
+                continue
             if experiments is None or home in experiments or folder.path in also:
                 found.setdefault(home, []).append(folder)
         return found

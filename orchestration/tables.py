@@ -152,6 +152,8 @@ def _states(trials: Mapping[str, Trial], found: Mapping[str, TrialResults]) -> d
         for signature in trial.needs.values():
             if signature in trials and judge(signature)[0] in ("failed", "blocked", "cancelled", "pruned"):
                 return "blocked", f"needs {trials[signature].name}, which is {judge(signature)[0]}"
+        if results is not None and results.state == "queued":
+            return "queued", results.reason
         return "planned", ""
 
     for signature in trials:
@@ -183,7 +185,7 @@ def _cell(
         n=spread.n,
         state=_cell_state(len(values), len(counted), [state for _, state, _ in missing]),
         wanted=len(counted),
-        reason=_reason(len(values), len(counted), missing) if counted else "every trial was pruned",
+        reason=_reason(len(values), len(counted), missing, len(line.trials) - len(counted)),
         signatures=tuple(trial.signature for trial in line.trials),
     )
 
@@ -195,20 +197,33 @@ def _cell_state(have: int, wanted: int, missing: Sequence[CellState]) -> CellSta
         return "done"
     if have > 0:
         return "partial"
-    order: tuple[CellState, ...] = ("running", "failed", "lost", "cancelled", "blocked", "planned", "done")
+    order: tuple[CellState, ...] = (
+        "running",
+        "queued",
+        "failed",
+        "lost",
+        "unknown",
+        "cancelled",
+        "blocked",
+        "planned",
+        "done",
+    )
     return next(state for state in order if state in missing)
 
 
-def _reason(have: int, wanted: int, missing: Sequence[tuple[Trial, CellState, str]]) -> str:
+def _reason(have: int, wanted: int, missing: Sequence[tuple[Trial, CellState, str]], pruned: int) -> str:
+    if wanted == 0:
+        return "every trial was pruned"
+    left_out = f"{pruned} pruned and not counted" if pruned else ""
     if not missing:
-        return ""
+        return left_out
     reasons = {reason for _, _, reason in missing if reason}
     counts = Counter(state for _, state, _ in missing)
     told = ", ".join(
         f"{count} {state}" if state != "done" else f"{count} without a number" for state, count in counts.items()
     )
     first = f" ({sorted(reasons)[0]})" if reasons else ""
-    return f"{have} of {wanted} seeds, {told}{first}"
+    return "; ".join(filter(None, (f"{have} of {wanted} seeds, {told}{first}", left_out)))
 
 
 def _why_no_number(column: Column, results: TrialResults) -> str:

@@ -98,7 +98,8 @@ def reason(state: State, attempts: Sequence[Attempt]) -> str:
     ending = attempts[-1].ending
     if ending is None:
         return f"its worker on {attempts[-1].host} vanished"
-    return ending.message or ending.outcome.value
+    times = f" (attempt {len(attempts)})" if state is State.FAILED and len(attempts) > 1 else ""
+    return f"{ending.message or ending.outcome.value}{times}"
 
 
 def slurm_job(provenance: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ import pytest
 from orchestration.attempt import Outcome
 from orchestration.describe import Column, Row, Table
 from orchestration.errors import DescriptionError
+from orchestration.runs import Runs
 from orchestration.store_location import StoreError
 from orchestration.table_sources import FolderSource, MlflowSource
 from orchestration.tables import build_table
@@ -129,6 +130,24 @@ def test_trials_that_were_never_launched_are_planned_or_blocked(root):
     assert result.cells[0][0].reason == "0 of 1 seeds, 1 blocked (needs need-seed0, which is failed)"
 
 
+def test_a_trial_that_failed_again_says_how_often(root):
+    folder = create(root, trial := make_trial())
+    for _ in range(3):
+        end(start(folder), Outcome.FAILED, "ValueError: no boxes")
+    (row,) = built(root, make_plan([trial]), PERCENT).cells
+    assert row[0].reason == "0 of 1 seeds, 1 failed (ValueError: no boxes (attempt 3))"
+
+
+def test_a_trial_that_runs_or_waits_to_be_continued_is_told(root):
+    running, waiting = make_trial("running"), make_trial("waiting")
+    start(create(root, running))
+    folder = create(root, waiting)
+    end(start(folder), Outcome.PREEMPTED)
+    Runs(root).ask(waiting, [])
+    result = built(root, make_plan([running, waiting]), PERCENT)
+    assert [row[0].state for row in result.cells] == ["running", "queued"]
+
+
 def test_pruned_trials_never_count(root):
     trials = [make_trial("v", seed) for seed in range(2)]
     done(root, trials[0], {MAP: {1: 0.5}})
@@ -138,6 +157,7 @@ def test_pruned_trials_never_count(root):
     (row,) = built(root, make_plan(trials), PERCENT).cells
 
     assert (row[0].mean, row[0].n, row[0].wanted, row[0].state) == (50.0, 1, 1, "done")
+    assert row[0].reason == "1 pruned and not counted"
 
 
 def test_a_trial_shared_by_two_experiments_is_read_for_both(root):

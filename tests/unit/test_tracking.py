@@ -522,3 +522,14 @@ def test_tables_are_kept_beside_the_experiment(root):
         "main.csv",
         "main.html",
     }
+
+
+def test_a_folder_of_a_newer_version_keeps_no_other_from_being_written(root):
+    done(root, make_trial("good"), {"loss": {1: 1.0}})
+    newer = create(root, make_trial("newer"))
+    fields = json.loads((newer.path / "trial.json").read_text())
+    (newer.path / "trial.json").write_text(json.dumps({**fields, "format": 99}, indent=1))
+    report = sync(root)
+    assert report.created == 1
+    (problem,) = report.problems
+    assert "a newer version of this program wrote it" in problem
