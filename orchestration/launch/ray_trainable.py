@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -22,20 +22,18 @@ from orchestration.launch.worker import MOST_STARTS, Next, Step, Worker
 POLL_SECONDS = 0.1
 ELSEWHERE_SECONDS = 1.0
 STOP_SECONDS = 50.0
-MOST_REPORTS = 20
-"""Steps forwarded per look; of more that came at once, the oldest are left out. The trial's folder has them all."""
 
 
 def run_trial(config: Mapping[str, Any]) -> None:
     """Run one trial to its end, or until the session is asked to stop.
 
     Args:
-        config: ``folder`` of the trial, ``session`` folder, and ``cwd`` to run in. In a sweep, ``metric``: only steps
-            with this one are forwarded, and only new ones.
+        config: ``folder`` of the trial, ``session`` folder, and ``cwd`` to run in. In a sweep, ``metric``: new steps
+            with this one are forwarded. Nobody learns from the others, and every report costs Tune some time.
     """
     folder = TrialFolder(Path(config["folder"]))
     session = Session(Path(config["session"]))
-    forwarder = _Forwarder(folder, config.get("metric"))
+    forward = _Forwarder(folder, config["metric"]).forward if "metric" in config else _forward_nothing
     starts = 0
     while not folder.is_done() and not session.is_stopping() and folder.prune_wish() is None:
         if (wish := folder.cancel_wish()) is not None:
@@ -46,13 +44,13 @@ def run_trial(config: Mapping[str, Any]) -> None:
             time.sleep(ELSEWHERE_SECONDS)
             continue
         starts += 1
-        step = _one_worker(folder, session, forwarder, Path(config["cwd"]))
+        step = _one_worker(folder, session, forward, Path(config["cwd"]))
         if step.next is Next.GIVE_UP or starts >= MOST_STARTS:
             session.give_up(folder.signature, step.reason or f"it did not finish in {starts} attempts")
             break
         if not session.is_stopping():
             time.sleep(step.pause_seconds)
-    forwarder.forward()
+    forward()
 
 
 class Session:
@@ -92,7 +90,7 @@ class Session:
         return {path.name: path.read_text() for path in self._given_up.iterdir() if not path.name.startswith(".")}
 
 
-def _one_worker(folder: TrialFolder, session: Session, forwarder: _Forwarder, cwd: Path) -> Step:
+def _one_worker(folder: TrialFolder, session: Session, forward: Callable[[], None], cwd: Path) -> Step:
     request = folder.request()
     resources = request.resources if request else folder.trial.resources
     gpus = os.environ.get("CUDA_VISIBLE_DEVICES", "") if resources.gpus else ""
@@ -106,7 +104,7 @@ def _one_worker(folder: TrialFolder, session: Session, forwarder: _Forwarder, cw
                     asked = True
                 if asked and session.is_killing():
                     worker.kill()
-                forwarder.forward()
+                forward()
                 worker.wait(POLL_SECONDS)
         except BaseException:  # Tune ends the trial by an exception in `report`
             if folder.prune_wish() is None:  # the worker sees that wish by itself
@@ -123,28 +121,31 @@ def _wait_for_end(worker: Worker) -> None:
         worker.wait(POLL_SECONDS)
 
 
+def _forward_nothing() -> None:
+    """Leave the metrics where they are."""
+
+
 class _Forwarder:
-    """Reports the steps of a trial that were not reported yet.
+    """Reports the steps of a sweep's trial that were not reported yet.
 
     Args:
         folder: of the trial.
         metric: forward steps with this one only, all of them, and none that was there before: a sweep knows those.
     """
 
-    def __init__(self, folder: TrialFolder, metric: str | None = None) -> None:
+    def __init__(self, folder: TrialFolder, metric: str) -> None:
         self._folder = folder
         self._metric = metric
-        self._offset = folder.metrics_from(0)[1] if metric else 0
+        self._offset = folder.metrics_from(0)[1]
 
     def forward(self) -> None:
         points, self._offset = self._folder.metrics_from(self._offset)
         by_step: dict[int, dict[str, float]] = {}
         for point in points:
             by_step.setdefault(point.step, {})[point.name] = point.value
-        steps = list(by_step.items())[-MOST_REPORTS:]
-        if self._metric is not None:
-            steps = [(step, metrics) for step, metrics in by_step.items() if self._metric in metrics]
-        for step, metrics in steps:
+        for step, metrics in by_step.items():
+            if self._metric not in metrics:
+                continue
             with TemporaryDirectory(prefix="pointer-") as pointer:
                 place = {"checkpoints": str(self._folder.checkpoints), "step": step}
                 (Path(pointer) / "pointer.json").write_text(to_json(place))
