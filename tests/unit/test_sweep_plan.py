@@ -1,5 +1,7 @@
 """Sweeps become trials: which ones, with which identity, and what the record of earlier decisions adds."""
 
+from pathlib import Path
+
 import pytest
 from rich.console import Console
 
@@ -19,6 +21,7 @@ from orchestration.describe import (
     uniform,
 )
 from orchestration.errors import DescriptionError, LaunchError, OverrideError
+from orchestration.experiment_file import ExperimentFile
 from orchestration.launch.driver import launch, unfinished
 from orchestration.launch.local import LocalLauncher
 from orchestration.launch.sweeps import require_follower, without_pruning
@@ -29,6 +32,7 @@ from orchestration.sweep_settings import settings_of, sweeps_of
 from orchestration.sweep_table import sweep_tables
 from orchestration.table_sources import FolderSource
 
+ROOT = Path(__file__).resolve().parents[2]
 TASK = "tests.integration.counting_task:task"
 RATES = {"optim.lr": loguniform(1e-3, 1)}
 CONFIG = {"steps": 6, "factor": 1.0}
@@ -178,3 +182,10 @@ def test_a_torn_last_line_of_a_record_is_skipped(tmp_path):
 def test_sweeps_are_found_in_tables_too():
     one = asha()
     assert sweeps_of([Table("t", "", [one], [Column("v", "value")]), one]) == [one]
+
+
+def test_the_example_is_twelve_trials_of_one_sweep():
+    example = ExperimentFile(ROOT / "experiments" / "sweep_example.py").descriptions()
+    planned = plan(example)
+    assert len(planned.trials) == len(planned.followed) == 12
+    assert planned.sweeps[0].scheduler.rungs == (25, 50)
