@@ -24,6 +24,7 @@ from orchestration.claim import current_job
 from orchestration.distributed import free_port, routable_address
 from orchestration.drivers import LOG_VARIABLE
 from orchestration.errors import ExitCode, LaunchError
+from orchestration.launch.ray import ENVIRONMENT
 from orchestration.launch.ray_in_slurm import Job, Manifest
 from orchestration.launch.slurm_command import slurm
 from orchestration.launch.slurm_job import StopAsked, back_to_the_queue
@@ -63,7 +64,7 @@ def _cluster(job: Job, stop: StopAsked) -> Iterator[str]:
     folder = tempfile.mkdtemp(prefix=f"r{os.environ['SLURM_JOB_ID']}-", dir="/tmp")  # short: it holds unix sockets
     environment = {
         **os.environ,
-        "RAY_USAGE_STATS_ENABLED": "0",
+        **ENVIRONMENT,
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(24),
         "RAY_TMPDIR": folder,
