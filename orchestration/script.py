@@ -65,6 +65,7 @@ def run_script(file: Path, arguments: Sequence[str]) -> int:
     from orchestration.runs import Runs
     from orchestration.script_flags import parser_of, with_flags, without_meaning
     from orchestration.script_jobs import choose_jobs, jobs_of, restricted
+    from orchestration.sweep_record import chosen_points
 
     parser = parser_of(file.name)
     flags, rest = parser.parse_known_args(arguments)
@@ -77,7 +78,8 @@ def run_script(file: Path, arguments: Sequence[str]) -> int:
         return ExitCode.DONE
     for flag in without_meaning(flags):
         print(f"warning: {flag} has no meaning without --slurm", file=sys.stderr)
-    whole = plan(described.descriptions(rest))
+    descriptions = described.descriptions(rest)
+    whole = plan(descriptions, (), chosen_points(descriptions, Path(flags.runs)))
     jobs = choose_jobs(jobs_of(whole), flags.job_names, flags.job_indices)
     order = Order(described, whole, with_flags(restricted(whole, jobs), flags), Runs(flags.runs), flags)
     if flags.list:
