@@ -13,6 +13,8 @@ from orchestration.launch.slurm_options import MEBIBYTE, SlurmOptions, sbatch_fl
 from orchestration.plan import Trial
 
 DEFAULT_MOST_ELEMENTS = 1001
+PERMANENT = ("invalid", "permitted", "denied", "unrecognized", "ambiguous", "memory specification")
+"""Words in complaints of ``sbatch`` about what waiting does not change."""
 
 
 @dataclass(frozen=True)
@@ -112,9 +114,12 @@ def _ask_slurm(flags: dict[str, str | bool]) -> None:
     try:
         slurm(["sbatch", "--test-only", *words, "--output=/dev/null", "--wrap=true"])
     except SlurmError as error:
-        if "did not answer" in str(error) or "contact" in str(error).lower():
+        complaint = str(error).lower()
+        if any(word in complaint for word in PERMANENT):
+            raise ResourcesError(f"SLURM refuses its job: {error}") from error
+        # Nodes that are down and limits that are used up pass: the submission tells what cannot wait for that.
+        if "did not answer" in complaint or "contact" in complaint:
             raise
-        raise ResourcesError(f"SLURM refuses its job: {error}") from error
 
 
 def _minutes(limit: str) -> float | None:

@@ -18,9 +18,9 @@ from orchestration.describe import Experiment, Need, Resources, Variant
 
 TASK = "tests.integration.counting_task:task"
 
-def describe(seconds: float = 0.0, steps: int = 40, trials: int = 2, memory: float = 0.2, cpus: int = 1, gpus: int = 0,
+def describe(seconds: float = 0.0, steps: int = 40, trials: int = 2, memory: float = 0.2, gpus: int = 0,
              hours: float = 0.0, fail_at: int = -1):
-    resources = Resources(cpus=cpus, gpus=gpus, memory_gb=memory, hours=hours or None)
+    resources = Resources(gpus=gpus, memory_gb=memory, hours=hours or None)
     config = {"steps": steps, "save_every": 4, "runtime.seconds_per_step": seconds}
     yield Experiment("counts", TASK, config, seeds=trials, resources=resources)
 """
