@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -31,16 +33,50 @@ def measure_local(case: Case) -> Iterator[Finding]:
         for trial in trials:
             runs.create(trial)
             runs.ask(trial, (SOURCE,))
-        ours.append(seconds_of(partial(_launch, trials, runs)) / len(trials))
-        bare.append(seconds_of(partial(_start_bare, trials, case.folder)) / len(trials))
-    yield Finding("local", "local: a trial that does nothing", ours=tuple(ours), bare=tuple(bare), bare_title="process")
+        ours.append(_cost(partial(_launch, trials, runs)).per(len(trials)))
+        bare.append(_cost(partial(_start_bare, trials, case.folder)).per(len(trials)))
+    yield Finding(
+        "local",
+        "local: a trial that does nothing",
+        ours=tuple(cost.seconds for cost in ours),
+        bare=tuple(cost.seconds for cost in bare),
+        bare_title="process",
+        note="one trial at a time; the bare process imports what a worker imports, and ends",
+    )
     yield Finding(
         "local",
         "local: of that our own work, process start excluded",
-        ours=tuple(a - b for a, b in zip(ours, bare, strict=True)),
+        ours=tuple(a.seconds - b.seconds for a, b in zip(ours, bare, strict=True)),
         target=Target(0.02),
-        note="one trial at a time; the bare process imports what a worker imports",
     )
+    yield Finding(
+        "local",
+        "local: processor time of our own work",
+        ours=tuple(a.cpu_seconds - b.cpu_seconds for a, b in zip(ours, bare, strict=True)),
+        note="processor time is that of the launcher, its workers and their git; other load hardly changes it",
+    )
+
+
+@dataclass(frozen=True)
+class _Cost:
+    """Of a call: time that passed, and processor time of this process and all that it waited for."""
+
+    seconds: float
+    cpu_seconds: float
+
+    def per(self, count: int) -> _Cost:
+        return _Cost(self.seconds / count, self.cpu_seconds / count)
+
+
+def _cost(call: Callable[[], object]) -> _Cost:
+    before = _cpu_seconds()
+    seconds = seconds_of(call)
+    return _Cost(seconds, _cpu_seconds() - before)
+
+
+def _cpu_seconds() -> float:
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
 
 
 def _launch(trials: Sequence[Trial], runs: Runs) -> None:
