@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 CONNECT_SECONDS = 10.0
 GRACE_SECONDS = 7.0
 KILL_SECONDS = 2.0
+LOOK_SECONDS = 2.0
 OBJECT_STORE_BYTES = 100_000_000  # nothing is passed through it; the default would take 30 % of the memory
 
 ENVIRONMENT = {
@@ -135,8 +136,10 @@ class RayLauncher:
         thread = threading.Thread(target=fit, name="tune", daemon=True)
         with _quiet(session.folder / "tune.log"):
             thread.start()
+            node = _Node()
             while thread.is_alive() and not halt.asked:
                 thread.join(0.2)
+                node.require_life()
             if halt.asked:
                 session.ask_to_stop()
                 _join(thread, GRACE_SECONDS, halt)
@@ -218,6 +221,29 @@ def _shared_environment() -> dict[str, str]:
     """Return what trials on other machines need of this one's environment; a cluster of our own inherits all of it."""
     ours = {name: value for name, value in os.environ.items() if name == "PYTHONPATH" or name.startswith("ONESHOT_")}
     return {"RAY_CHDIR_TO_TRIAL_DIR": "0", **ours}
+
+
+class _Node:
+    """The node of the cluster that this process belongs to; when its raylet dies, Tune waits for ever."""
+
+    def __init__(self) -> None:
+        import ray
+
+        self._id = ray.get_runtime_context().get_node_id()
+        self._next_look = 0.0
+
+    def require_life(self) -> None:
+        """Raise :class:`LaunchError` when the node is gone; looks now and then only."""
+        import ray
+
+        if time.monotonic() < self._next_look:
+            return
+        self._next_look = time.monotonic() + LOOK_SECONDS
+        if not any(node["NodeID"] == self._id and node["Alive"] for node in ray.nodes()):
+            raise LaunchError(
+                "the Ray cluster has lost the machine of this launch (its raylet died); the workers save and stop, "
+                "and the same command continues"
+            )
 
 
 def _join(thread: threading.Thread, seconds: float, halt: Halt) -> None:
