@@ -81,7 +81,9 @@ def require_follower(plan: Plan, launcher: Launcher) -> None:
     needs = f"sweep {sweep.name!r}: {rule} follows its trials while they run, which only Ray can: use --launcher ray"
     if sweep.is_adaptive or sweep.is_population:
         raise DescriptionError(needs)
-    raise DescriptionError(f"{needs}, or --no-pruning to run all {len(plan.trials_of(sweep.name))} trials to their end")
+    raise DescriptionError(
+        f"{needs}; `oneshot run --no-pruning` runs all {len(plan.trials_of(sweep.name))} trials to their end"
+    )
 
 
 def without_pruning(plan: Plan) -> Plan:

@@ -132,7 +132,9 @@ def test_what_a_sweep_may_stop_cannot_be_needed(need):
 
 
 def test_a_launcher_that_cannot_follow_a_sweep_says_what_to_do(tmp_path):
-    with pytest.raises(DescriptionError, match=r"ASHA .* use --launcher ray, or --no-pruning to run all 3 trials"):
+    with pytest.raises(
+        DescriptionError, match=r"ASHA .* use --launcher ray; `oneshot run --no-pruning` runs all 3 trials"
+    ):
         require_follower(plan([asha(scheduler=ASHA(6))]), LocalLauncher(cpus=1))
     for one in (tpe(), population()):
         with pytest.raises(DescriptionError, match=r"which only Ray can: use --launcher ray$"):
