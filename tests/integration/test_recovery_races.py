@@ -1,5 +1,6 @@
 """Several launches that want the same real trainings, on one machine, on several, and with owners that come back."""
 
+import contextlib
 import os
 import random
 import shutil
@@ -10,7 +11,7 @@ import time
 import pytest
 
 from tests.integration.oneshot_project import finish
-from tests.integration.recovery_project import require_complete, wait_for_workers, workers_of
+from tests.integration.recovery_project import require_complete, workers_of
 
 pytestmark = pytest.mark.cluster
 
@@ -50,13 +51,14 @@ def test_ray_and_a_local_launch_share_trials_while_workers_die(project, undistur
     pytest.importorskip("ray")
     chance = random.Random(31)
     launches = [project.start(*RAY, "--trials", "3"), project.start(*LAUNCH, "--trials", "2")]
+    project.wait_until_logged(1)
+    for _ in range(3):
+        time.sleep(chance.uniform(0.0, undisturbed.seconds / 3))
+        for pid in sorted(project.live_workers())[:1]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
     for launch in launches:
-        wait_for_workers(launch.pid)
-        time.sleep(chance.uniform(0.0, undisturbed.seconds / 2))
-        for pid in workers_of(launch.pid)[:1]:
-            os.kill(pid, signal.SIGKILL)
-    for launch in launches:
-        code, out = finish(launch, 300)
+        code, out = finish(launch)
         assert code == 0, out
     require_complete(project, undisturbed, {"lost"})
 

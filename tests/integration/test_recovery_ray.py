@@ -37,7 +37,7 @@ def test_workers_killed_ten_times(project, undisturbed):
     kills = RandomKills(seed=11, longest_seconds=undisturbed.seconds / 2)
     launch = project.start(*LAUNCH, "--trials", "3")
     kills.strike(launch, lambda: workers_of(launch.pid), count=10)
-    code, out = finish(launch, 300)
+    code, out = finish(launch)
     assert code == 0, out
     assert len(kills.struck) >= 10
     require_complete(project, undisturbed, {"lost"})
@@ -48,7 +48,7 @@ def test_actors_killed(project, undisturbed):
     launch = project.start(*LAUNCH)
     wait_for_workers(launch.pid)
     kills.strike(launch, lambda: actors_of(launch.pid), count=3)
-    code, out = finish(launch, 300)
+    code, out = finish(launch)
     assert code == 0, out
     require_complete(project, undisturbed, {"lost", "preempted"})
 
@@ -68,7 +68,7 @@ def test_raylet_and_driver_killed_and_ctrl_c(project, undisturbed):
         os.kill(pid, signal.SIGKILL)
     code, out = finish(launch)
     assert code in (0, 1), out  # 0: the workers were done before they noticed
-    assert code == 0 or "error: " in out
+    assert code == 0 or "error: the Ray cluster has lost" in out or "error: Ray Tune failed" in out
     project.wait_until_idle(60)
 
     launch = start()
@@ -94,6 +94,6 @@ def test_a_node_lost(project, undisturbed):
             time.sleep(0.1)
         time.sleep(random.Random(14).uniform(0.0, undisturbed.seconds / 2))
         cluster.kill_node(1)
-        code, out = finish(launch, 300)
+        code, out = finish(launch)
         assert code == 0, out
     require_complete(project, undisturbed, {"lost", "preempted", "node_fail"})
