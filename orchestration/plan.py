@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import gc
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
@@ -114,7 +116,13 @@ def plan(
     Raises:
         DescriptionError: something in the description cannot be run; the message says where it was written.
     """
-    descriptions = list(descriptions)
+    with _without_collecting():
+        return _plan(list(descriptions), only, chosen)
+
+
+def _plan(
+    descriptions: Sequence[Experiment | Table], only: Sequence[str], chosen: Mapping[str, Sequence[Point]]
+) -> Plan:
     tables = tuple(item for item in descriptions if isinstance(item, Table))
     experiments = _with_points(_listed_experiments(descriptions), chosen)
     _require_experiments(tables, {experiment.name for experiment in experiments})
@@ -144,6 +152,18 @@ def plan(
                 f"experiment {entry.experiment!r}: two different trials are called {entry.name!r}; rename a variant"
             )
     return Plan(tuple(trials.values()), tuple(entries.values()), tuple(experiments), tables, tuple(repeated))
+
+
+@contextmanager
+def _without_collecting() -> Iterator[None]:
+    """Spare Python the search for garbage among the many small objects of a large plan, all of which stay."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 @dataclass(frozen=True)
@@ -220,7 +240,7 @@ class _Signer:
         defaults = variant.defaults
         point = defaults.typed(draft.point, f"experiment {draft.experiment.name!r}, space")
         overrides = variant.overrides | point
-        fingerprints = defaults.check(overrides, _place(draft) + _point_text(draft.point))
+        fingerprints = defaults.check(overrides, lambda: _place(draft) + _point_text(draft.point))
         config = ",".join(changed_members(variant.members, point).values())
         identity = {**variant.identity, "config": f"{{{config}}}", "fingerprints": canonical_json(fingerprints)}
         population = population_of(draft.experiment, draft.key.point)

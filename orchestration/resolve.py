@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from math import isnan
 from numbers import Integral, Real
@@ -72,7 +72,7 @@ class Defaults:
                 raise OverrideError(f"{place}: {self._unknown(key)}")
         return result
 
-    def check(self, overrides: Flat, place: str) -> dict[str, str]:
+    def check(self, overrides: Flat, place: Callable[[], str]) -> dict[str, str]:
         """Let the task judge the defaults with typed overrides; return its fingerprints of the files they name."""
         try:
             self._put(overrides)
@@ -80,7 +80,7 @@ class Defaults:
             return dict(self.task.fingerprints(self._tree))
         except Exception as error:
             if isinstance(getattr(error, "exit_code", None), int):
-                raise DescriptionError(f"{place}: {error}") from error
+                raise DescriptionError(f"{place()}: {error}") from error
             raise
         finally:
             self._put({key: self.values[key] for key in overrides})
@@ -142,12 +142,12 @@ def _member(key: str, value: Any) -> str:
 
 
 def _typed(default: Any, value: Any, place: str) -> Any:
-    if isinstance(value, Real) and not isinstance(value, Integral) and isnan(value):
-        raise OverrideError(f"{place}: expected a number, got nan, which equals nothing, not even itself")
     if default is None:
         if isinstance(value, list | tuple):
             return _canonical([_typed(None, item, f"{place}[{i}]") for i, item in enumerate(value)])
-        if value is None or isinstance(value, bool | int | float | str):
+        if isinstance(value, float):
+            return _number(value, place)
+        if value is None or isinstance(value, bool | int | str):
             return value
         raise OverrideError(f"{place}: expected a plain value or a list, got {type(value).__name__} {value!r}")
     expected = type(default).__name__
@@ -164,13 +164,19 @@ def _typed(default: Any, value: Any, place: str) -> Any:
             return int(value)
     elif isinstance(default, float):
         if isinstance(value, Real):
-            return float(value)
+            return _number(float(value), place)
     elif isinstance(default, list):
         if isinstance(value, list | tuple):
             return _typed_list(default, list(value), place)
     else:
         raise OverrideError(f"{place}: the default is a {expected}; only its own type of value can be planned")
     raise OverrideError(f"{place}: expected {expected} (default {default!r}), got {type(value).__name__} {value!r}")
+
+
+def _number(value: float, place: str) -> float:
+    if isnan(value):
+        raise OverrideError(f"{place}: expected a number, got nan, which equals nothing, not even itself")
+    return value
 
 
 def _typed_list(default: list[Any], values: list[Any], place: str) -> list[Any]:
