@@ -61,6 +61,7 @@ def main(file: str, arguments: Sequence[str] | None = None) -> NoReturn:
 def run_script(file: Path, arguments: Sequence[str]) -> int:
     """Do what the arguments say with a file; return the exit code."""
     from orchestration.experiment_file import ExperimentFile
+    from orchestration.launch.sweeps import without_pruning
     from orchestration.plan import plan
     from orchestration.runs import Runs
     from orchestration.script_flags import parser_of, with_flags, without_meaning
@@ -79,7 +80,8 @@ def run_script(file: Path, arguments: Sequence[str]) -> int:
     for flag in without_meaning(flags):
         print(f"warning: {flag} has no meaning without --slurm", file=sys.stderr)
     descriptions = described.descriptions(rest)
-    whole = plan(descriptions, (), chosen_points(descriptions, Path(flags.runs)))
+    whole = plan(descriptions, (), chosen_points(descriptions, flags.runs))
+    whole = without_pruning(whole) if flags.no_pruning else whole
     jobs = choose_jobs(jobs_of(whole), flags.job_names, flags.job_indices)
     order = Order(described, whole, with_flags(restricted(whole, jobs), flags), Runs(flags.runs), flags)
     if flags.list:
@@ -137,6 +139,7 @@ def _launch(order: Order) -> int:
     from orchestration.launch.choice import make_launcher
     from orchestration.launch.driver import launch, submit, unfinished
     from orchestration.launch.slurm import SlurmLauncher
+    from orchestration.launch.sweeps import require_follower
     from orchestration.results import following, show_results
     from orchestration.script_files import LogNames, link_logs
     from orchestration.script_flags import slurm_options
@@ -147,6 +150,7 @@ def _launch(order: Order) -> int:
     launcher = (
         SlurmLauncher(slurm_options(flags)) if flags.launcher == "slurm" else make_launcher(flags.launcher, slots=slots)
     )
+    require_follower(order.chosen, launcher)
     launcher.check(unfinished(order.chosen, runs))  # before anything is created
     for entry in order.chosen.entries:
         link_logs(runs, entry, logs)
@@ -158,7 +162,8 @@ def _launch(order: Order) -> int:
     with following(order.chosen, runs.root, tracking_uri, notes) as tick:
         summary = launch(order.chosen, runs, launcher, notes, import_paths, tick)
     if not summary.interrupted:
-        show_results(_shown(order), runs.root, tracking_uri, Console(), notes)
+        shown = summary.plan if order.chosen.sweeps else _shown(order)
+        show_results(shown, runs.root, tracking_uri, Console(), notes)
     return summary.exit_code
 
 

@@ -35,6 +35,7 @@ def parser_of(program: str) -> argparse.ArgumentParser:
     where.add_argument(
         "--slots", type=_positive(int), metavar="N", help="jobs at a time (local: 1; else: all that fit)"
     )
+    where.add_argument("--no-pruning", action="store_true", help="run the trials of sweeps to their end")
     where.add_argument("--conda-env", metavar="ENV", help="run in this conda environment")
 
     each = parser.add_argument_group("what each job gets (default: the experiment's resources)")
