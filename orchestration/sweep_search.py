@@ -113,10 +113,9 @@ def _suggest_by_bohb(sweep: Sweep, seed: int, observations: Sequence[Observation
     try:
         model = Model(space)
         jobs = _bohb_jobs(sweep, observations, Job)
-        for number, job in enumerate(jobs):
-            model.new_result(
-                job, update_model=number == len(jobs) - 1 or job.kwargs["budget"] != jobs[number + 1].kwargs["budget"]
-            )
+        last_of_budget = {job.kwargs["budget"]: job for job in jobs}
+        for job in jobs:
+            model.new_result(job, update_model=job is last_of_budget[job.kwargs["budget"]])
         chosen, _ = model.get_config(max((job.kwargs["budget"] for job in jobs), default=1))
     finally:
         np.random.set_state(before)
@@ -124,16 +123,16 @@ def _suggest_by_bohb(sweep: Sweep, seed: int, observations: Sequence[Observation
 
 
 def _bohb_jobs(sweep: Sweep, observations: Sequence[Observation], job_type: Any) -> list[Any]:
-    """Return a job for each rung that a trial has passed, the lowest ones first; a budget is a number of steps."""
+    """Return a job for each rung that a trial has passed, and for its end; budgets number the rungs."""
     rungs = [*getattr(sweep.scheduler, "rungs", ()), float("inf")]
     jobs = []
-    for budget, until in zip(range(1, len(rungs) + 1), rungs, strict=True):
+    for budget, rung in enumerate(rungs, start=1):
         for number, observation in enumerate(observations):
-            if observation.end not in ("done", "pruned") or (until == float("inf") and observation.end != "done"):
+            passed = any(step >= rung for step in observation.scores)
+            if observation.end != "done" and not (observation.end == "pruned" and passed):
                 continue
-            reached = {step: v for step, v in observation.scores.items() if isfinite(v) and step <= until}
-            passed = until == float("inf") or any(step >= until for step in observation.scores)
-            if not reached or not passed:
+            reached = {step: value for step, value in observation.scores.items() if isfinite(value) and step <= rung}
+            if not reached:
                 continue
             score = reached[max(reached)]
             config = {key: _to_index(domain, observation.point[key]) for key, domain in sweep.domains.items()}
