@@ -25,6 +25,6 @@ def init(
         raise DescriptionError(f"{file}: expected a Python file; call it {file.name}.py")
     if not file.absolute().parent.is_dir():
         raise DescriptionError(f"{file}: there is no folder {file.absolute().parent}; make it first")
-    if not create_whole(file, (files("orchestration") / "templates" / "starter.py").read_text(encoding="utf-8")):
+    if not create_whole(file, (files("orchestration") / "templates" / "starter.py.txt").read_text(encoding="utf-8")):
         raise DescriptionError(f"{file}: it exists already, and is left as it is; name another file")
     typer.echo(f"written to {file}; look at it, then: oneshot plan {shlex.quote(str(file))}")
