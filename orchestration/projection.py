@@ -157,26 +157,28 @@ class Projection:
                 marks[look.folder.signature] = self._write(look, run, mark, written)
                 written.updated += 1
             except OrchestrationError as error:
-                self._judge(error, look.folder, written)
+                self._trial_runs.pop(look.folder.signature, None)
+                self._judge(error, f"{name}/{look.folder.trial.name}", written)
         status = experiment_status(look.state for look in looks)
         if self._statuses[parent.run_id] != status:
             self._set_status(parent.run_id, status, now_ms())
         if status != "RUNNING" and written.updated > updated_before:
-            self._opened().keep_texts(
-                parent, {TRIALS_FILE: trials_csv(Line(look.folder, look.state) for look in looks)}
-            )
+            lines = [Line(look.folder, look.state) for look in looks]
+            try:
+                self._opened().keep_texts(parent, {TRIALS_FILE: trials_csv(lines)})
+            except OrchestrationError as error:
+                self._judge(error, name, written)
 
     def _is_current(self, mark: Mark | None, look: _Look) -> bool:
         """Tell whether the store has all of a trial; a store that lost the run, deleted or replaced, has not."""
         run = self._trial_runs.get(look.folder.signature)
         return mark is not None and mark.seen == look.seen and run is not None and run.run_id == mark.run_id
 
-    def _judge(self, error: OrchestrationError, folder: TrialFolder, written: Written) -> None:
-        """Go on with the other trials when the fault is this trial's, not the store's."""
+    def _judge(self, error: OrchestrationError, what: str, written: Written) -> None:
+        """Go on with the other trials when the fault is this one's, not the store's."""
         if isinstance(error, StoreError) and self._location.problem() is not None:
             raise error
-        self._trial_runs.pop(folder.signature, None)
-        written.problems.append(f"{folder.trial.experiment}/{folder.trial.name}: {error}")
+        written.problems.append(f"{what}: {error}")
 
     def _write(self, look: _Look, run: StoredRun, mark: Mark, written: Written) -> Mark:
         store, folder = self._opened(), look.folder
