@@ -15,7 +15,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -61,13 +60,15 @@ def _cluster(job: Job, stop: StopAsked) -> Iterator[str]:
     manifest = job.manifest()
     nodes = slurm(["scontrol", "show", "hostnames", os.environ["SLURM_JOB_NODELIST"]]).split()
     ip, port = routable_address(), free_port()
-    folder = tempfile.mkdtemp(prefix=f"r{os.environ['SLURM_JOB_ID']}-", dir="/tmp")  # short: it holds unix sockets
+    folder = Path(f"/tmp/r{job.folder.name[-6:]}")  # short: it holds unix sockets
+    shutil.rmtree(folder, ignore_errors=True)  # of this job before it was requeued
+    folder.mkdir(mode=0o700)
     environment = {
         **os.environ,
         **ENVIRONMENT,
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(24),
-        "RAY_TMPDIR": folder,
+        "RAY_TMPDIR": str(folder),
     }
     os.environ.update(environment)
     share = [f"--num-cpus={manifest.cpus}", f"--num-gpus={manifest.gpus}", f"--temp-dir={folder}"]

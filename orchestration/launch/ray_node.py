@@ -7,6 +7,7 @@ and the workers in it still save.
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -30,6 +31,9 @@ def main() -> None:
         ray.wait(timeout=10)
     except subprocess.TimeoutExpired:
         ray.kill()
+    for argument in sys.argv:
+        if argument.startswith("--temp-dir="):
+            shutil.rmtree(argument.removeprefix("--temp-dir="), ignore_errors=True)
 
 
 if __name__ == "__main__":

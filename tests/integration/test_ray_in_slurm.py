@@ -25,43 +25,45 @@ def project(tmp_path, slurm_cluster, monkeypatch):
     slurm_cluster.cancel_everything()
 
 
-def left_over(number):
-    """Return the processes and folders of the Ray cluster of a job."""
-    processes = [process.info["pid"] for process in psutil.process_iter(["pid", "cmdline"]) if _is_of(process, number)]
-    return processes, list(Path("/tmp").glob(f"r{number}-*"))
+def job_and_folder(line):
+    """Return the number of the job that a launch names, and the folder of its Ray cluster."""
+    number, name = re.match(r"SLURM job (\d+) launches the trials; log .*-(\w+)\.log", line).groups()
+    return number, Path(f"/tmp/r{name}")
 
 
-def _is_of(process, number):
-    return any(f"/r{number}-" in part for part in process.info["cmdline"] or ())
+def is_gone(folder):
+    """Tell whether neither the folder nor a process of a Ray cluster is left."""
+    commands = (process.info["cmdline"] or () for process in psutil.process_iter(["cmdline"]))
+    return not folder.exists() and not any(str(folder) in part for command in commands for part in command)
 
 
 def test_a_requeued_job_goes_on_with_the_same_command(project, slurm_cluster, tmp_path):
     process = project.start(*IN_SLURM, "--cpus", "2", "--seconds", "0.1")
-    number = re.match(r"SLURM job (\d+) launches", process.stdout.readline()).group(1)
+    number, folder = job_and_folder(process.stdout.readline())
     project.wait_until_logged(20, 300)
     slurm_cluster.command("scontrol", "requeue", number)
     code, out = finish(process, 900)
     assert code == 0, out
     assert "8 done" in out
-    outcomes = Counter(attempt.outcome for folder in project.runs.folders() for attempt in folder.attempts())
+    outcomes = Counter(attempt.outcome for trial in project.runs.folders() for attempt in trial.attempts())
     assert outcomes[Outcome.OK] == 8
     assert outcomes[Outcome.PREEMPTED] + outcomes[Outcome.LOST] >= 1
     project.require_one_worker_at_a_time()
     local = Project(tmp_path / "undisturbed")
     assert local.run("file.py", "--cpus", "2")[0] == 0
     assert project.numbers() == local.numbers()
-    slurm_cluster.wait_until(lambda: not slurm_cluster.jobs() and left_over(number) == ([], []), what="a clean end")
+    slurm_cluster.wait_until(lambda: not slurm_cluster.jobs() and is_gone(folder), what="a clean end")
 
 
 def test_a_detached_launch_returns_and_a_cancelled_job_is_told(project, slurm_cluster):
     code, out = project.run(*IN_SLURM, "--cpus", "2", "--seconds", "0.1", "--detach")
     assert code == 0, out
-    number = re.match(r"SLURM job (\d+) launches", out).group(1)
+    number, folder = job_and_folder(out)
     project.wait_until_logged(8, 300)
     slurm_cluster.command("scancel", number)
-    slurm_cluster.wait_until(lambda: not slurm_cluster.jobs() and left_over(number) == ([], []), what="a clean end")
+    slurm_cluster.wait_until(lambda: not slurm_cluster.jobs() and is_gone(folder), what="a clean end")
     project.wait_until_idle()
-    assert {attempt.outcome for folder in project.runs.folders() for attempt in folder.attempts()} <= {
+    assert {attempt.outcome for trial in project.runs.folders() for attempt in trial.attempts()} <= {
         *(Outcome.OK, Outcome.PREEMPTED, Outcome.LOST, None)
     }
 
