@@ -7,7 +7,7 @@ from setuptools import find_packages, setup
 setup(
     name="oneshot-lab",
     version="0.1.0",
-    description="Experiments for one-shot object detection: described once in Python, run locally, in Ray or under SLURM",
+    description="Experiments for one-shot object detection: described once, run locally, in Ray or under SLURM",
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="MIT",
