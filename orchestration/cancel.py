@@ -16,7 +16,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from orchestration.attempt import Attempt, Ending, Outcome, now_ms
-from orchestration.journal import State, TrialFolder
+from orchestration.journal import TrialFolder
+from orchestration.journal_records import State
 from orchestration.runs import Runs
 from orchestration.selection import Chosen
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from orchestration.journal import Point, Result, TrialFolder
+from orchestration.journal import TrialFolder
+from orchestration.journal_records import Point, Result
 
 Curves = dict[str, dict[int, float]]
 """Metric name -> step -> value."""

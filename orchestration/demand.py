@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from orchestration.describe import Resources
+from orchestration.resources import Resources
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from orchestration.describe import Resources
 from orchestration.errors import LaunchError
+from orchestration.resources import Resources
 
 NODE_RANK_VARIABLE = "ONESHOT_NODE_RANK"
 RENDEZVOUS_VARIABLE = "ONESHOT_RENDEZVOUS"

@@ -23,13 +23,13 @@ from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
 from torch.distributed.elastic.rendezvous import RendezvousHandler, RendezvousInfo, RendezvousStoreInfo
 
 from orchestration.attempt import Attempt, Ending
-from orchestration.describe import Resources
 from orchestration.distributed import Node
 from orchestration.distributed_meeting import JOIN_SECONDS, Meeting, Report, Wish
 from orchestration.distributed_verdict import verdict
 from orchestration.errors import LaunchError
 from orchestration.exit_status import OutOfMemoryWatch, ending_by_exit
 from orchestration.journal import TrialFolder
+from orchestration.resources import Resources
 from orchestration.stop import PARENT_VARIABLE, Pulse, StopReason, StopRequest
 from orchestration.trial_description import Trial
 

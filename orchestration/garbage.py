@@ -22,7 +22,8 @@ from orchestration.claim import process_start
 from orchestration.drivers import drivers, live_drivers, logs
 from orchestration.durable import named_failure
 from orchestration.errors import JournalError
-from orchestration.journal import State, TrialFolder
+from orchestration.journal import TrialFolder
+from orchestration.journal_records import State
 from orchestration.runs import Runs
 
 DAY_SECONDS = 86_400.0

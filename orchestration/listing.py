@@ -11,11 +11,12 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestration.demand import demand_of, resources_text
-from orchestration.describe import Resources
 from orchestration.durable import to_json
 from orchestration.errors import DescriptionError
-from orchestration.journal import State, TrialFolder
+from orchestration.journal import TrialFolder
+from orchestration.journal_records import State
 from orchestration.plan import Plan, Trial
+from orchestration.resources import Resources
 from orchestration.runs import Runs
 from orchestration.selection import choose
 from orchestration.signature import SHOWN_DIGITS

@@ -10,7 +10,8 @@ from typing import TextIO
 
 from orchestration.attempt import Attempt
 from orchestration.errors import DescriptionError
-from orchestration.journal import State, TrialFolder
+from orchestration.journal import TrialFolder
+from orchestration.journal_records import State
 from orchestration.selection import Chosen
 
 POLL_SECONDS = 0.3

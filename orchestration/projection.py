@@ -18,7 +18,8 @@ import yaml
 
 from orchestration.attempt import Attempt, now_ms
 from orchestration.errors import JournalError, OrchestrationError
-from orchestration.journal import Point, State, TrialFolder
+from orchestration.journal import TrialFolder
+from orchestration.journal_records import Point, State
 from orchestration.metric_names import mlflow_names
 from orchestration.mlflow_store import LONGEST_PARAM, MlflowStore, StoredPoint, StoredRun
 from orchestration.runs import Runs

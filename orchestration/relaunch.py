@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from orchestration.errors import DescriptionError
-from orchestration.journal import State, TrialFolder
+from orchestration.journal import TrialFolder
+from orchestration.journal_records import State
 from orchestration.plan import Entry, Plan, Trial
 from orchestration.runs import Runs
 from orchestration.selection import Chosen, choose_all

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 from orchestration.claim import Owner
 from orchestration.durable import link_to, make_folder, read_whole, to_json, write_whole
 from orchestration.errors import JournalError, NewerFormatError
-from orchestration.journal import Request, State, TrialFolder
+from orchestration.journal import TrialFolder
+from orchestration.journal_records import Request, State
 from orchestration.plan import Entry, Trial
 from orchestration.signature import SHOWN_DIGITS, canonical_json, flatten, is_neutral
 

@@ -9,10 +9,11 @@ from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 from orchestration.attempt import Attempt
-from orchestration.describe import Resources
 from orchestration.errors import DescriptionError, NewerFormatError
-from orchestration.journal import Heartbeat, State, TrialFolder
+from orchestration.journal import TrialFolder
+from orchestration.journal_records import Heartbeat, State
 from orchestration.plan import Plan, Trial
+from orchestration.resources import Resources
 from orchestration.runs import Named, Runs
 from orchestration.selection import Chosen
 

@@ -14,7 +14,8 @@ from types import FrameType
 from orchestration.attempt import Attempt, now_ms
 from orchestration.durable import LineWriter
 from orchestration.errors import JournalError
-from orchestration.journal import Heartbeat, TrialFolder
+from orchestration.journal import TrialFolder
+from orchestration.journal_records import Heartbeat
 
 logger = logging.getLogger(__name__)
 

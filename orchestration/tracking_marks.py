@@ -15,7 +15,8 @@ from pathlib import Path
 from orchestration.curves import final_points
 from orchestration.durable import make_folder, read_whole, to_json, write_whole
 from orchestration.errors import JournalError
-from orchestration.journal import Point, TrialFolder
+from orchestration.journal import TrialFolder
+from orchestration.journal_records import Point
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from orchestration.journal import State, TrialFolder
+from orchestration.journal import TrialFolder
+from orchestration.journal_records import State
 from orchestration.store_location import StoreLocation
 from orchestration.table_formats import Format, render
 from orchestration.table_result import TableResult

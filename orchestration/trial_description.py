@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestration.describe import Resources
+from orchestration.resources import Resources
 from orchestration.signature import SHOWN_DIGITS
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from orchestration.attempt import Attempt
 from orchestration.durable import to_json
-from orchestration.journal import State, TrialFolder
+from orchestration.journal import TrialFolder
+from orchestration.journal_records import State
 from orchestration.metric_names import mlflow_names
 from orchestration.plan import Trial
 from orchestration.signature import flatten

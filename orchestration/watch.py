@@ -15,8 +15,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from orchestration.describe import Resources
-from orchestration.journal import State
+from orchestration.journal_records import State
+from orchestration.resources import Resources
 from orchestration.runs import Named
 from orchestration.signature import SHOWN_DIGITS
 from orchestration.status import LIVE, STATE_STYLE, Board, Change, StatusLine, counts, counts_by_experiment

@@ -12,9 +12,10 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 import orchestration
-from orchestration.describe import Experiment, Resources, grid
+from orchestration.describe import Experiment, grid
 from orchestration.errors import LaunchError
 from orchestration.plan import Plan, plan
+from orchestration.resources import Resources
 
 TASK = "orchestration.bench.tasks:nothing"
 SOURCE = str(Path(orchestration.__path__[0]).parent)

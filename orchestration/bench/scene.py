@@ -10,7 +10,8 @@ from pathlib import Path
 from orchestration.attempt import Attempt, Ending, Outcome, now_ms
 from orchestration.durable import LineWriter
 from orchestration.errors import LaunchError
-from orchestration.journal import Heartbeat, TrialFolder
+from orchestration.journal import TrialFolder
+from orchestration.journal_records import Heartbeat
 from orchestration.plan import Plan
 from orchestration.runs import Runs
 

@@ -10,10 +10,10 @@ from typing import Annotated
 
 import typer
 
-from orchestration.describe import Resources
 from orchestration.errors import DescriptionError, ExitCode, ResourcesError
 from orchestration.launch.slurm_options import SlurmOptions
 from orchestration.plan import Trial
+from orchestration.resources import Resources
 
 PANEL = "For --launcher ray inside a SLURM job"
 

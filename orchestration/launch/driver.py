@@ -15,7 +15,8 @@ from rich.console import Console
 from orchestration.drivers import recorded
 from orchestration.durable import make_folder
 from orchestration.errors import ExitCode
-from orchestration.journal import State, TrialFolder
+from orchestration.journal import TrialFolder
+from orchestration.journal_records import State
 from orchestration.launch import Halt, JobLauncher, Launcher
 from orchestration.launch.progress import Progress, counts
 from orchestration.launch.sweeps import require_follower, run_sweeps

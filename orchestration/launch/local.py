@@ -6,13 +6,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from orchestration.describe import Resources
 from orchestration.errors import ResourcesError
 from orchestration.journal import TrialFolder
 from orchestration.launch import Halt
 from orchestration.launch.machine import available_cpus, chosen_gpus, require_fit
 from orchestration.launch.worker import MOST_STARTS, Next, Worker
 from orchestration.plan import Trial
+from orchestration.resources import Resources
 from orchestration.runs import Runs
 
 POLL_SECONDS = 0.01

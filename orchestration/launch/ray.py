@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Any
 
 from orchestration.attempt import Outcome
 from orchestration.claim import process_start
-from orchestration.describe import Resources
 from orchestration.durable import make_folder
 from orchestration.errors import DescriptionError, LaunchError, ResourcesError
 from orchestration.launch import Halt
 from orchestration.launch.machine import available_cpus, chosen_gpus, require_fit
 from orchestration.plan import Trial
+from orchestration.resources import Resources
 from orchestration.retry import BUDGETS
 from orchestration.runs import Runs
 

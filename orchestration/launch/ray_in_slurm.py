@@ -14,12 +14,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
-from orchestration.describe import Resources
 from orchestration.drivers import new_log
 from orchestration.durable import make_folder, read_whole, to_json, write_whole
 from orchestration.errors import ExitCode, LaunchError
 from orchestration.launch.slurm_command import SlurmError, complaint, slurm
 from orchestration.launch.slurm_options import SlurmOptions, python_of, sbatch_flags, set_up
+from orchestration.resources import Resources
 
 LOOK_SECONDS = 1.0
 ASK_SECONDS = 10.0

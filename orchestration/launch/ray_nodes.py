@@ -17,10 +17,10 @@ from ray import tune
 from ray.util.placement_group import get_current_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from orchestration.describe import Resources
 from orchestration.distributed import node_environment, rendezvous_here
 from orchestration.journal import TrialFolder
 from orchestration.launch.worker import Worker
+from orchestration.resources import Resources
 
 POLL_SECONDS = 0.2
 END_SECONDS = 30.0

@@ -16,8 +16,9 @@ import ray
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, MedianStoppingRule, TrialScheduler
 from ray.tune.search import Searcher
 
-from orchestration.describe import ASHA, HyperBand, MedianStopping, Resources, Sweep
+from orchestration.describe import ASHA, HyperBand, MedianStopping, Sweep
 from orchestration.launch.ray_trainable import Session
+from orchestration.resources import Resources
 from orchestration.runs import Runs
 
 if TYPE_CHECKING:

@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from orchestration.describe import Resources
 from orchestration.distributed import RENDEZVOUS_VARIABLE
 from orchestration.errors import ExitCode
 from orchestration.launch import Halt
@@ -23,6 +22,7 @@ from orchestration.launch.slurm_options import SlurmOptions, as_line, python_of,
 from orchestration.launch.slurm_queue import PREFIX, forget_snapshot
 from orchestration.launch.worker import THREAD_VARIABLES, worker_environment
 from orchestration.plan import Trial
+from orchestration.resources import Resources
 from orchestration.runs import Runs
 
 logger = logging.getLogger(__name__)

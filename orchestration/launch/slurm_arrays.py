@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from orchestration.describe import Resources
 from orchestration.launch.slurm_queue import PREFIX
 from orchestration.plan import Trial
+from orchestration.resources import Resources
 
 
 @dataclass(frozen=True)

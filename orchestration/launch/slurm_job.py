@@ -16,7 +16,6 @@ from pathlib import Path
 from types import FrameType
 
 from orchestration.claim import current_job
-from orchestration.describe import Resources
 from orchestration.distributed import node_environment, rendezvous_here
 from orchestration.errors import ExitCode
 from orchestration.journal import TrialFolder
@@ -24,6 +23,7 @@ from orchestration.launch.slurm_command import SlurmError, slurm
 from orchestration.launch.slurm_queue import PREFIX
 from orchestration.launch.slurm_submission import GIVEN_UP, Manifest, Submission
 from orchestration.launch.worker import MOST_STARTS, Next, Step, Worker
+from orchestration.resources import Resources
 
 POLL_SECONDS = 0.1
 ELSEWHERE_SECONDS = 5.0

@@ -6,11 +6,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orchestration.describe import Resources
 from orchestration.errors import ResourcesError
 from orchestration.launch.slurm_command import SlurmError, slurm
 from orchestration.launch.slurm_options import MEBIBYTE, SlurmOptions, sbatch_flags
 from orchestration.plan import Trial
+from orchestration.resources import Resources
 
 DEFAULT_MOST_ELEMENTS = 1001
 PERMANENT = ("invalid", "permitted", "denied", "unrecognized", "ambiguous", "memory specification")

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import orchestration
-from orchestration.describe import Resources
 from orchestration.errors import DescriptionError, ResourcesError
+from orchestration.resources import Resources
 
 DEFAULT_SIGNAL_SECONDS = 120
 EARLY_SECONDS = 60

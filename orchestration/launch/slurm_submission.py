@@ -24,10 +24,10 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from orchestration.attempt import now_ms
-from orchestration.describe import Resources
 from orchestration.durable import create_whole, make_folder, read_whole, to_json, write_whole
 from orchestration.errors import LaunchError
 from orchestration.launch.slurm_queue import PREFIX, JobState
+from orchestration.resources import Resources
 
 LOCK_SECONDS = 600.0
 GIVEN_UP = "given up: "

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from orchestration.describe import ASHA, HyperBand, Sweep
-from orchestration.journal import State, TrialFolder
+from orchestration.journal import TrialFolder
+from orchestration.journal_records import State
 from orchestration.plan import Entry, Plan, Trial, plan
 from orchestration.runs import Runs
 from orchestration.sweep_record import Suggestion, SweepRecord

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 from orchestration.checkpoints import Checkpoints
 from orchestration.describe import PBT, Sweep
 from orchestration.errors import DescriptionError
-from orchestration.journal import Perturbation, State, TrialFolder
+from orchestration.journal import TrialFolder
+from orchestration.journal_records import Perturbation, State
 from orchestration.plan import Plan, Trial
 from orchestration.resolve import defaults_of
 from orchestration.runs import Runs

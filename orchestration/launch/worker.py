@@ -18,10 +18,10 @@ from types import MappingProxyType
 
 import orchestration
 from orchestration.attempt import Attempt, Ending, Outcome, now_ms
-from orchestration.describe import Resources
 from orchestration.errors import ExitCode, JournalError
 from orchestration.exit_status import OutOfMemoryWatch, ending_by_exit
 from orchestration.journal import TrialFolder
+from orchestration.resources import Resources
 from orchestration.retry import judge
 from orchestration.stop import PARENT_VARIABLE
 

@@ -8,7 +8,7 @@ import pytest
 from orchestration.describe import Column, Sweep, Table
 from orchestration.errors import DescriptionError
 from orchestration.experiment_file import ExperimentFile
-from orchestration.journal import State
+from orchestration.journal_records import State
 from orchestration.plan import plan
 from orchestration.sweep_record import SweepRecord, chosen_points
 from orchestration.table_sources import FolderSource

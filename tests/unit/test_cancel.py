@@ -13,7 +13,7 @@ from orchestration.attempt import Outcome
 from orchestration.cancel import cancel, cancellable, this_user
 from orchestration.describe import Experiment
 from orchestration.errors import DescriptionError
-from orchestration.journal import State
+from orchestration.journal_records import State
 from orchestration.plan import plan
 from orchestration.runs import Runs
 from orchestration.selection import choose, choose_all, choose_planned

@@ -10,7 +10,7 @@ from orchestration.claim import Owner
 from orchestration.drivers import recorded
 from orchestration.durable import to_json
 from orchestration.garbage import DAY_SECONDS, WEEK_SECONDS, Kind, delete, find_garbage
-from orchestration.journal import State
+from orchestration.journal_records import State
 from orchestration.runs import Runs
 from tests.unit.test_journal import dead_owner
 from tests.unit.trial_folders import create, done, end, make_trial, start, vanish

@@ -20,7 +20,8 @@ from orchestration.claim import STALE_SECONDS, Owner, process_start, silent_for
 from orchestration.describe import Experiment, Need, Variant, seeds
 from orchestration.durable import LineWriter, create_whole, from_json, read_lines, to_json, write_whole
 from orchestration.errors import JournalError, NewerFormatError
-from orchestration.journal import FORMAT, Heartbeat, State
+from orchestration.journal import FORMAT
+from orchestration.journal_records import Heartbeat, State
 from orchestration.plan import plan
 from orchestration.runs import Runs
 from orchestration.status import board_of_names

@@ -9,7 +9,7 @@ from rich.console import Console
 from orchestration.attempt import Outcome
 from orchestration.describe import Experiment, Need, Resources, Variant
 from orchestration.errors import ExitCode, ResourcesError
-from orchestration.journal import State
+from orchestration.journal_records import State
 from orchestration.launch import Halt
 from orchestration.launch.driver import launch, unfinished
 from orchestration.launch.local import LocalLauncher, _Room

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from orchestration.demand import demand_of, resources_text
 from orchestration.describe import Experiment, Need, Resources, Variant, grid
-from orchestration.journal import State
+from orchestration.journal_records import State
 from orchestration.listing import plan_records, print_plan
 from orchestration.plan import plan
 

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from orchestration.describe import Experiment, Need, Variant
 from orchestration.errors import DescriptionError
-from orchestration.journal import State
+from orchestration.journal_records import State
 from orchestration.launch.driver import launch
 from orchestration.launch.local import LocalLauncher
 from orchestration.plan import plan

@@ -18,7 +18,9 @@ HEAVY = {
     *("ray", "mlflow", "submitit", "sqlalchemy", "alembic", "jinja2", "requests", "urllib3"),
 }
 TERMINAL = {"rich", "typer", "click", "shellingham"}
-WORKER_HAS_NO = HEAVY | TERMINAL | {"psutil", "filelock", "asyncio", "multiprocessing", "importlib.metadata", "ssl"}
+PLANNING = {"orchestration.describe", "orchestration.plan", "orchestration.spaces"}
+OTHERS = {"psutil", "filelock", "asyncio", "multiprocessing", "importlib.metadata", "ssl"}
+WORKER_HAS_NO = HEAVY | TERMINAL | PLANNING | OTHERS
 
 SPY = """
 import sys

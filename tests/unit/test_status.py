@@ -15,7 +15,7 @@ from rich.console import Console
 from orchestration.attempt import Outcome
 from orchestration.describe import Resources
 from orchestration.errors import DescriptionError
-from orchestration.journal import Heartbeat, State
+from orchestration.journal_records import Heartbeat, State
 from orchestration.runs import Named, Runs
 from orchestration.selection import choose
 from orchestration.status import Board, board_of_names, board_of_plan, board_of_trials, counts, states_called

@@ -7,7 +7,7 @@ pytest.importorskip("ray")
 from orchestration.checkpoints import Checkpoints
 from orchestration.describe import ASHA, PBT, TPE, HyperBand, MedianStopping, Sweep, grid, loguniform, uniform
 from orchestration.durable import LineWriter
-from orchestration.journal import State
+from orchestration.journal_records import State
 from orchestration.launch.ray_sweep import rule_of
 from orchestration.launch.sweep_points import PointRun
 from orchestration.launch.sweep_population import PopulationRun

@@ -16,7 +16,7 @@ from orchestration.attempt import Attempt, Outcome
 from orchestration.checkpoints import Checkpoints
 from orchestration.describe import Experiment, Need, Resources
 from orchestration.errors import JournalError
-from orchestration.journal import State
+from orchestration.journal_records import State
 from orchestration.plan import plan
 from orchestration.runs import Runs
 from orchestration.stop import PARENT_VARIABLE
