@@ -106,7 +106,7 @@ def _waits_in_queue(folder: TrialFolder) -> bool:
     request = folder.request()
     if request is None or not request.job:
         return False
-    from orchestration.launch.slurm_queue import snapshot
+    from orchestration.launch.slurm.queue import snapshot
 
     return request.job in snapshot(QUEUE_SECONDS)
 
@@ -115,7 +115,7 @@ def _cancel_jobs(folders: Iterable[TrialFolder]) -> None:
     requests = (folder.request() for folder in folders)
     jobs = sorted({request.job for request in requests if request is not None and request.job})
     if jobs:
-        from orchestration.launch.slurm import cancel_jobs
+        from orchestration.launch.slurm.launcher import cancel_jobs
 
         cancel_jobs(jobs)
 

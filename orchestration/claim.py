@@ -67,8 +67,8 @@ class Owner:
         if not self.job:
             return False
         # These run a command: only for an owner that has gone silent.
-        from orchestration.launch.slurm_command import SlurmError
-        from orchestration.launch.slurm_queue import snapshot
+        from orchestration.launch.slurm.command import SlurmError
+        from orchestration.launch.slurm.queue import snapshot
 
         try:
             known = snapshot().get(self.job)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
-from orchestration.store_location import StoreLocation
+from orchestration.tracking.store_location import StoreLocation
 
 DEFAULT_PORT = 5000
 
@@ -61,7 +61,7 @@ def make_store(runs_root: Path, tracking_uri: str | None = None) -> None:
     Raises:
         StoreError: it cannot be made, or is of another MLflow version.
     """
-    from orchestration.mlflow_store import MlflowStore  # imports MLflow, which takes more than a second
+    from orchestration.tracking.mlflow_store import MlflowStore  # imports MLflow, which takes more than a second
 
     MlflowStore(StoreLocation.resolve(runs_root, tracking_uri))
 
@@ -78,7 +78,7 @@ def _page(location: StoreLocation, experiment: str | None) -> str:
     nothing_there = location.database is not None and not location.database.exists()
     if experiment is None or nothing_there:
         return "/#/experiments"
-    from orchestration.mlflow_store import MlflowStore  # imports MLflow, which takes more than a second
+    from orchestration.tracking.mlflow_store import MlflowStore  # imports MLflow, which takes more than a second
 
     found = MlflowStore(location).experiment_id(experiment)
     return "/#/experiments" if found is None else f"/#/experiments/{found}/runs"

@@ -39,7 +39,7 @@ from orchestration.spaces import (
     when,
     zipped,
 )
-from orchestration.sweep_methods import ASHA, BOHB, PBT, TPE, HyperBand, MedianStopping, Random, Scheduler, Searcher
+from orchestration.sweep.methods import ASHA, BOHB, PBT, TPE, HyperBand, MedianStopping, Random, Scheduler, Searcher
 from orchestration.written import require, require_each, require_mapping
 
 __all__ = [

@@ -152,8 +152,8 @@ def _ray_sessions(runs: Runs) -> Iterator[Garbage]:
 def _submissions(runs: Runs, states: Mapping[str, State]) -> Iterator[Garbage]:
     if not (runs.root / ".slurm").is_dir():
         return
-    from orchestration.launch.slurm_queue import PREFIX, snapshot
-    from orchestration.launch.slurm_submission import Ledger
+    from orchestration.launch.slurm.queue import PREFIX, snapshot
+    from orchestration.launch.slurm.submission import Ledger
 
     queued = {job.removeprefix(PREFIX).partition("_")[0] for job in snapshot()}
     for submission in Ledger(runs.root).submissions():

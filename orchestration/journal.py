@@ -376,7 +376,7 @@ def _is_looked_after(request: Mapping[str, Any], lives: Callable[[Owner], bool |
 
 
 def _scheduler_has(job: str) -> bool:
-    from orchestration.launch.slurm_queue import snapshot  # runs commands: only where a trial names a job
+    from orchestration.launch.slurm.queue import snapshot  # runs commands: only where a trial names a job
 
     try:
         return job in snapshot()

@@ -138,7 +138,7 @@ def _tail_of(one: Chosen, wanted: Wanted) -> _Tail | None:
 
 def log_of_job(runs: Path, job: str) -> Path | None:
     """Return what the job of a trial printed: all there is when no worker ever started in it."""
-    from orchestration.launch.slurm_submission import Ledger  # only where a trial names a job
+    from orchestration.launch.slurm.submission import Ledger  # only where a trial names a job
 
     return Ledger(runs).log(job)
 

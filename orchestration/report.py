@@ -19,10 +19,10 @@ from orchestration.errors import DescriptionError
 from orchestration.plan import Plan, Trial
 from orchestration.report_figures import Curve, colours_of, curves_svg, picture_address
 from orchestration.signature import flatten
-from orchestration.table_formats import render, to_html
-from orchestration.table_result import Cell
-from orchestration.table_sources import FolderResults, FolderSource
-from orchestration.tables import Source, build_table, setting_title
+from orchestration.tables.build import Source, build_table, setting_title
+from orchestration.tables.formats import render, to_html
+from orchestration.tables.result import Cell
+from orchestration.tables.sources import FolderResults, FolderSource
 
 MOST_PICTURES = 12
 OPEN_PANELS = 6

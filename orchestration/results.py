@@ -12,14 +12,14 @@ from rich.console import Console
 from orchestration.plan import Plan
 from orchestration.report import write_report
 from orchestration.runs import Runs
-from orchestration.store_location import StoreAwayError, StoreError, StoreLocation
-from orchestration.sweep_table import sweep_tables
-from orchestration.table_formats import to_terminal
-from orchestration.table_result import TableResult
-from orchestration.table_sources import FolderSource, MlflowSource
-from orchestration.tables import Source, build_table
-from orchestration.tracking import Follower, sync
-from orchestration.tracking_tables import keep_tables
+from orchestration.sweep.table import sweep_tables
+from orchestration.tables.build import Source, build_table
+from orchestration.tables.formats import to_terminal
+from orchestration.tables.result import TableResult
+from orchestration.tables.sources import FolderSource, MlflowSource
+from orchestration.tracking.store_location import StoreAwayError, StoreError, StoreLocation
+from orchestration.tracking.sync import Follower, sync
+from orchestration.tracking.tables import keep_tables
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 It claims the trial, always resumes what is there, and exits with 0 when the trial is done or somebody else is at it,
 75 when it was stopped and can be resumed, 2 for a configuration that cannot work, and another code for a failure.
 
-Where several processes compute the trial, this one only supervises them (:mod:`orchestration.distributed_supervisor`).
+Where several processes compute the trial, this one only supervises them (:mod:`orchestration.distributed.supervisor`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from orchestration.attempt import Attempt, Ending, Held, Outcome, now_ms
-from orchestration.distributed import Node, this_node
+from orchestration.distributed.node import Node, this_node
 from orchestration.errors import ExitCode, JournalError, LaunchError, OrchestrationError, StoppedForGoodError
 from orchestration.journal import TrialFolder
 from orchestration.provenance import write_provenance
@@ -89,7 +89,7 @@ def _attempt(folder: TrialFolder, trial: Trial, attempt: Attempt, stop: StopRequ
 
 
 def _attempt_of_many(folder: TrialFolder, trial: Trial, attempt: Attempt, stop: StopRequest, node: Node) -> Ending:
-    from orchestration.distributed_supervisor import supervise  # torch: only trials of several processes need it here
+    from orchestration.distributed.supervisor import supervise  # torch: only trials of several processes need it here
 
     try:
         return supervise(folder, trial, attempt, stop, node, _load_of_the_machine)
@@ -99,7 +99,7 @@ def _attempt_of_many(folder: TrialFolder, trial: Trial, attempt: Attempt, stop: 
 
 def _assist(folder: TrialFolder, trial: Trial, stop: StopRequest, node: Node) -> int:
     """Run this node's processes of an attempt that the first node claims; how it ended is for that one to say."""
-    from orchestration.distributed_supervisor import assist
+    from orchestration.distributed.supervisor import assist
 
     try:
         assist(folder, trial.resources, stop, node)

@@ -18,7 +18,7 @@ from orchestration.stop import StopReason, StopRequest
 from orchestration.trial_description import Trial
 
 if TYPE_CHECKING:
-    from orchestration.distributed_team import Team  # torch: only where several processes work together
+    from orchestration.distributed.team import Team  # torch: only where several processes work together
 
 logger = logging.getLogger(__name__)
 

@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def _ours(count: int, folder: Path) -> list[float]:
-    from orchestration.launch.ray import RayLauncher
+    from orchestration.launch.ray.launcher import RayLauncher
 
     runs, trials = Runs(folder / "runs"), plan_of(count).trials
     for trial in trials:
@@ -46,7 +46,7 @@ def _ours(count: int, folder: Path) -> list[float]:
 
 
 def _bare(count: int, folder: Path, starts_processes: bool) -> list[float]:
-    from orchestration.launch.ray import ENVIRONMENT
+    from orchestration.launch.ray.launcher import ENVIRONMENT
 
     os.environ.update(ENVIRONMENT)
     import ray

@@ -28,8 +28,8 @@ def measure_slurm(case: Case) -> Iterator[Finding]:
     if reason:
         yield Finding("slurm", title, skipped=reason)
         return
-    from orchestration.launch.slurm import SlurmLauncher, cancel_jobs
-    from orchestration.launch.slurm_options import SlurmOptions
+    from orchestration.launch.slurm.launcher import SlurmLauncher, cancel_jobs
+    from orchestration.launch.slurm.options import SlurmOptions
 
     trials = plan_of(case.sizes.submitted).trials
     ours, prepared, bare = [], [], []

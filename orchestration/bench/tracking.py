@@ -12,10 +12,10 @@ from orchestration.bench.finding import Finding, Target, Unit
 from orchestration.bench.scene import make_trials
 from orchestration.describe import Column, Table
 from orchestration.errors import LaunchError
-from orchestration.store_location import StoreLocation
-from orchestration.table_sources import FolderSource, MlflowSource
-from orchestration.tables import build_table
-from orchestration.tracking import sync
+from orchestration.tables.build import build_table
+from orchestration.tables.sources import FolderSource, MlflowSource
+from orchestration.tracking.store_location import StoreLocation
+from orchestration.tracking.sync import sync
 
 METRICS = 2
 BATCH = 1000
@@ -67,7 +67,7 @@ def _uri(root: Path) -> str:
 
 def _empty_store(case: Case) -> Path:
     """Return a database that has its tables: making them takes seconds, and is not measured."""
-    from orchestration.mlflow_store import MlflowStore
+    from orchestration.tracking.mlflow_store import MlflowStore
 
     folder = case.new_folder("store")
     MlflowStore(StoreLocation(_uri(folder), folder / "mlartifacts"))

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from orchestration.errors import DescriptionError, ExitCode, ResourcesError
-from orchestration.launch.slurm_options import SlurmOptions
+from orchestration.launch.slurm.options import SlurmOptions
 from orchestration.plan import Trial
 from orchestration.resources import Resources
 
@@ -57,8 +57,8 @@ def run_in_slurm(
         is_attached: whether to stay until the end.
     """
     from orchestration.launch.machine import require_fit
-    from orchestration.launch.ray_in_slurm import follow, interrupted, submit
-    from orchestration.launch.slurm_command import require_commands
+    from orchestration.launch.ray.in_slurm import follow, interrupted, submit
+    from orchestration.launch.slurm.command import require_commands
 
     resources = _resources(allocation, options)
     require_commands()

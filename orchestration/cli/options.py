@@ -13,7 +13,7 @@ from orchestration.errors import EXIT_CODES_HELP, DescriptionError
 from orchestration.experiment_file import ExperimentFile
 from orchestration.plan import Plan
 from orchestration.plan import plan as plan_descriptions
-from orchestration.sweep_record import chosen_points
+from orchestration.sweep.record import chosen_points
 
 app = typer.Typer(
     help="Describe experiments once, run them anywhere, read the tables back.",

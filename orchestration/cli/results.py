@@ -29,7 +29,7 @@ from orchestration.durable import write_whole
 from orchestration.errors import DescriptionError, ExitCode
 
 if TYPE_CHECKING:
-    from orchestration.table_formats import Format
+    from orchestration.tables.formats import Format
 
 
 class SourceName(StrEnum):
@@ -66,8 +66,8 @@ def table(
 ) -> None:
     """Print the tables of FILE: mean and standard deviation over seeds, and why a cell is empty."""
     from orchestration.results import table_results
-    from orchestration.sweep_settings import sweeps_of
-    from orchestration.table_formats import render, to_terminal
+    from orchestration.sweep.settings import sweeps_of
+    from orchestration.tables.formats import render, to_terminal
 
     _, planned = read_plan(context, file, only, show_help)
     if not planned.tables and not sweeps_of(planned.experiments):
@@ -118,7 +118,7 @@ def sync(
     """Bring MLflow up to date with the trial folders; safe to repeat, also after MLflow was away."""
     from dataclasses import asdict
 
-    from orchestration import tracking
+    from orchestration.tracking import sync as tracking
 
     def tell(done: tracking.SyncReport) -> None:
         if as_json:
@@ -168,7 +168,7 @@ def doctor(
     as_json: JsonOption = False,
 ) -> None:
     """Tell whether this machine can run experiments, and what to do where it cannot. Exit code 1 on an error."""
-    from orchestration.doctor import run_doctor, worst_status
+    from orchestration.doctor.checkup import run_doctor, worst_status
 
     checks = run_doctor(runs, data, tracking_uri, deep, probe_slurm)
     if as_json:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from orchestration.launch.slurm_options import SlurmOptions, parse_sbatch
+from orchestration.launch.slurm.options import SlurmOptions, parse_sbatch
 
 
 def _option(*names: str, help: str) -> Any:

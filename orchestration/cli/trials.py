@@ -123,7 +123,7 @@ def run(
     from orchestration.launch import JobLauncher
     from orchestration.launch.choice import make_launcher
     from orchestration.launch.driver import launch, submit, unfinished
-    from orchestration.launch.sweeps import require_follower, without_pruning
+    from orchestration.launch.sweeps.in_turn import require_follower, without_pruning
     from orchestration.listing import plan_records
     from orchestration.results import following, show_results
 

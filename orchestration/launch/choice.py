@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from orchestration.errors import DescriptionError
 from orchestration.launch import Launcher
-from orchestration.launch.slurm_options import SlurmOptions
+from orchestration.launch.slurm.options import SlurmOptions
 
 
 def make_launcher(
@@ -23,7 +23,7 @@ def make_launcher(
     """
     slurm = slurm or SlurmOptions()
     if name == "slurm":
-        from orchestration.launch.slurm import SlurmLauncher
+        from orchestration.launch.slurm.launcher import SlurmLauncher
 
         if address is not None:
             raise DescriptionError("--address: only with --launcher ray")
@@ -32,7 +32,7 @@ def make_launcher(
         given = [key for key, value in vars(slurm).items() if value != getattr(SlurmOptions(), key)]
         raise DescriptionError(f"--{given[0].replace('_', '-')}: only with --launcher slurm")
     if name == "ray":
-        from orchestration.launch.ray import RayLauncher
+        from orchestration.launch.ray.launcher import RayLauncher
 
         return RayLauncher(cpus=cpus, gpus=gpus, slots=slots, address=address)
     from orchestration.launch.local import LocalLauncher

@@ -19,7 +19,7 @@ from orchestration.journal import TrialFolder
 from orchestration.journal_records import State
 from orchestration.launch import Halt, JobLauncher, Launcher
 from orchestration.launch.progress import Progress, counts
-from orchestration.launch.sweeps import require_follower, run_sweeps
+from orchestration.launch.sweeps.in_turn import require_follower, run_sweeps
 from orchestration.plan import Plan, Trial
 from orchestration.runs import Runs
 

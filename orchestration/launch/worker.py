@@ -58,7 +58,7 @@ class Worker:
         resources: what the trial may occupy; several processes on this node are the worker's children.
         gpus: its ``CUDA_VISIBLE_DEVICES``.
         cwd: where it runs.
-        node: what :func:`~orchestration.distributed.node_environment` returns, when there are several nodes.
+        node: what :func:`~orchestration.distributed.node.node_environment` returns, when there are several nodes.
         through: a command that runs the worker, on other machines perhaps: ``("srun", ...)``.
     """
 

@@ -10,7 +10,7 @@ from orchestration.errors import OrchestrationError
 from orchestration.experiment_file import ExperimentFile
 from orchestration.launch.choice import make_launcher
 from orchestration.launch.driver import launch
-from orchestration.launch.slurm_options import SlurmOptions
+from orchestration.launch.slurm.options import SlurmOptions
 from orchestration.plan import plan
 from orchestration.runs import Runs
 

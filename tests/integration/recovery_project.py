@@ -169,9 +169,9 @@ def require_one_writer_at_a_time(folder: TrialFolder) -> None:
 
 def require_finished_in_mlflow(project: Project) -> None:
     """Fail unless a sync leaves one finished run per trial, with the metrics of its folder."""
-    from orchestration.mlflow_store import MlflowStore
-    from orchestration.store_location import StoreLocation
-    from orchestration.tracking import sync
+    from orchestration.tracking.mlflow_store import MlflowStore
+    from orchestration.tracking.store_location import StoreLocation
+    from orchestration.tracking.sync import sync
 
     store = project.folder / "store"  # beside the runs, which may lie on a disk that is to be unmounted
     put_empty_store(store)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.mlflow_store import MlflowStore
-from orchestration.store_location import StoreLocation
+from orchestration.tracking.mlflow_store import MlflowStore
+from orchestration.tracking.store_location import StoreLocation
 from os2d.data.shelf.parameters import ShelfParameters
 from os2d.data.shelf.store import draw_shelf
 

@@ -102,7 +102,7 @@ def test_kills_change_nothing_under_the_local_launcher(project, two_processes):
     process = project.start("file.py")
     project.wait_until_logged(2, 300)
     (supervisor,) = project.live_workers()
-    ranks = [p for p in psutil.Process(supervisor).children() if "orchestration.distributed_rank" in p.cmdline()]
+    ranks = [p for p in psutil.Process(supervisor).children() if "orchestration.distributed.rank" in p.cmdline()]
     ranks[-1].kill()
     project.wait_until_logged(2, 300)
     process.send_signal(signal.SIGINT)

@@ -54,7 +54,7 @@ def processes_of(worker, rank=None):
     found = {
         int(child.environ()["RANK"]): child
         for child in psutil.Process(worker.pid).children()
-        if "orchestration.distributed_rank" in child.cmdline()
+        if "orchestration.distributed.rank" in child.cmdline()
     }
     return [found[rank] for rank in sorted(found)]
 

@@ -33,7 +33,7 @@ def test_a_cluster_is_described_and_runs_a_job(slurm_cluster, tmp_path):
 
 
 def test_a_cluster_without_free_nodes_does_not_keep_the_doctor(slurm_cluster, tmp_path):
-    from orchestration.doctor_slurm import probe_slurm
+    from orchestration.doctor.slurm import probe_slurm
 
     nodes = slurm_cluster.command("sinfo", "-h", "-N", "-p", "debug", "-o", "%N").split()
     slurm_cluster.command("scontrol", "update", f"NodeName={','.join(nodes)}", "State=DRAIN", "Reason=test")

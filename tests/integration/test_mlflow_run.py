@@ -6,8 +6,8 @@ import signal
 
 import pytest
 
-from orchestration.mlflow_store import MlflowStore
-from orchestration.store_location import StoreLocation
+from orchestration.tracking.mlflow_store import MlflowStore
+from orchestration.tracking.store_location import StoreLocation
 from tests.integration.oneshot_project import STEPS, Project, interrupt
 
 TABLE = """

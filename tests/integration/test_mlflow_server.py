@@ -13,11 +13,11 @@ import pytest
 
 from orchestration.dashboard import dashboard_command
 from orchestration.describe import Column, Table
-from orchestration.mlflow_store import MlflowStore
-from orchestration.store_location import StoreError, StoreLocation
-from orchestration.table_sources import FolderSource, MlflowSource
-from orchestration.tables import build_table
-from orchestration.tracking import Follower, sync
+from orchestration.tables.build import build_table
+from orchestration.tables.sources import FolderSource, MlflowSource
+from orchestration.tracking.mlflow_store import MlflowStore
+from orchestration.tracking.store_location import StoreError, StoreLocation
+from orchestration.tracking.sync import Follower, sync
 from tests.unit.trial_folders import create, done, finish, log, make_plan, make_trial, start
 
 MAP = "shelf/mAP@0.50"

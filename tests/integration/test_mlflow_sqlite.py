@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.mlflow_store import MlflowStore
-from orchestration.store_location import StoreLocation
+from orchestration.tracking.mlflow_store import MlflowStore
+from orchestration.tracking.store_location import StoreLocation
 from tests.unit.trial_folders import done, make_trial
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -18,7 +18,7 @@ def test_eight_processes_may_sync_into_one_new_store_at_once(tmp_path, monkeypat
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     for seed in range(4):
         done(tmp_path, make_trial(seed=seed), {"mAP@0.5": {step: step / 10 for step in range(5)}})
-    code = f"from pathlib import Path; from orchestration.tracking import sync; sync(Path({str(tmp_path)!r}))"
+    code = f"from pathlib import Path; from orchestration.tracking.sync import sync; sync(Path({str(tmp_path)!r}))"
 
     processes = [
         subprocess.Popen([sys.executable, "-c", code], cwd=REPOSITORY, stderr=subprocess.PIPE, text=True)
@@ -38,8 +38,9 @@ def test_eight_processes_may_open_one_new_store_at_once(tmp_path):
     """Two runs folders may share a database, then no lock of a runs folder helps."""
     uri = f"sqlite:///{tmp_path}/shared.db"
     code = (
-        "from pathlib import Path; from orchestration.mlflow_store import MlflowStore; "
-        f"from orchestration.store_location import StoreLocation as L; MlflowStore(L({uri!r}, Path({str(tmp_path)!r})))"
+        "from pathlib import Path; from orchestration.tracking.mlflow_store import MlflowStore; "
+        "from orchestration.tracking.store_location import StoreLocation; "
+        f"MlflowStore(StoreLocation({uri!r}, Path({str(tmp_path)!r})))"
     )
     processes = [subprocess.Popen([sys.executable, "-c", code], cwd=REPOSITORY) for _ in range(8)]
     assert [process.wait(timeout=240) for process in processes] == [0] * 8

@@ -10,9 +10,9 @@ from orchestration.errors import DescriptionError
 from orchestration.experiment_file import ExperimentFile
 from orchestration.journal_records import State
 from orchestration.plan import plan
-from orchestration.sweep_record import SweepRecord, chosen_points
-from orchestration.table_sources import FolderSource
-from orchestration.tables import build_table
+from orchestration.sweep.record import SweepRecord, chosen_points
+from orchestration.tables.build import build_table
+from orchestration.tables.sources import FolderSource
 from tests.integration.oneshot_project import Project
 
 pytest.importorskip("ray")

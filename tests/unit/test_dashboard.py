@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from orchestration.dashboard import dashboard_command
-from orchestration.store_location import StoreError, StoreLocation
+from orchestration.tracking.store_location import StoreError, StoreLocation
 
 
 @pytest.fixture(autouse=True)

@@ -6,10 +6,10 @@ import pytest
 
 from orchestration.attempt import Ending, Outcome
 from orchestration.describe import Experiment, Resources
-from orchestration.distributed import Node, node_environment, rendezvous_here, this_node
-from orchestration.distributed_meeting import Meeting, Report, Wish
-from orchestration.distributed_team import Team
-from orchestration.distributed_verdict import verdict
+from orchestration.distributed.meeting import Meeting, Report, Wish
+from orchestration.distributed.node import Node, node_environment, rendezvous_here, this_node
+from orchestration.distributed.team import Team
+from orchestration.distributed.verdict import verdict
 from orchestration.errors import LaunchError, ResourcesError
 from orchestration.launch.machine import require_fit
 from orchestration.plan import plan

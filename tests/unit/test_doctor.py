@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestration import doctor, doctor_machine, doctor_slurm
-from orchestration.doctor import run_doctor, worst_status
+from orchestration.doctor import checkup, machine
+from orchestration.doctor import slurm as doctor_slurm
+from orchestration.doctor.checkup import run_doctor, worst_status
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -47,7 +48,7 @@ def find_spec(name, package=None):
         return None
 importlib.util.find_spec = find_spec
 from pathlib import Path
-from orchestration.doctor import run_doctor
+from orchestration.doctor.checkup import run_doctor
 for check in run_doctor(Path({str(tmp_path)!r})):
     print(check.name, check.status, check.advice, sep="|")
 """
@@ -70,7 +71,7 @@ def torchvision_of_another_build(tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("torchvision_of_another_build")
 def test_a_torchvision_that_does_not_fit_torch_is_explained():
-    found = by_name(doctor.check_torch())
+    found = by_name(checkup.check_torch())
 
     assert found["torch"].status == "ok"
     assert found["torchvision"].status == "error"
@@ -79,21 +80,21 @@ def test_a_torchvision_that_does_not_fit_torch_is_explained():
 
 
 def test_an_old_python_is_an_error():
-    assert doctor.check_python((3, 9, 1)).status == "error"
+    assert checkup.check_python((3, 9, 1)).status == "error"
 
 
 def test_a_runs_folder_that_cannot_be_written_is_an_error(tmp_path):
     file = tmp_path / "a file"
     file.write_text("")
 
-    check = doctor_machine.check_runs_folder(file / "runs")
+    check = machine.check_runs_folder(file / "runs")
 
     assert check.status == "error"
     assert str(file) in check.advice
 
 
 def test_a_server_that_is_down_is_an_error(tmp_path, unused_port):
-    check = doctor.check_tracking_store(tmp_path, f"http://127.0.0.1:{unused_port}")
+    check = checkup.check_tracking_store(tmp_path, f"http://127.0.0.1:{unused_port}")
 
     assert check.status == "error"
     assert "does not answer" in check.detail
@@ -102,30 +103,30 @@ def test_a_server_that_is_down_is_an_error(tmp_path, unused_port):
 def test_a_damaged_database_is_an_error(tmp_path):
     (tmp_path / "mlflow.db").write_bytes(b"this is no database" * 100)
 
-    check = doctor.check_tracking_store(tmp_path)
+    check = checkup.check_tracking_store(tmp_path)
 
     assert check.status == "error"
     assert "mlflow.db is not a usable SQLite database" in check.detail
 
 
 def test_little_disk_space_is_told(tmp_path, monkeypatch):
-    monkeypatch.setattr(doctor_machine, "LITTLE_SPACE_GB", 1e9)
-    assert doctor_machine.check_disk_space(tmp_path).status == "warning"
-    monkeypatch.setattr(doctor_machine, "TOO_LITTLE_SPACE_GB", 1e9)
-    assert doctor_machine.check_disk_space(tmp_path).status == "error"
+    monkeypatch.setattr(machine, "LITTLE_SPACE_GB", 1e9)
+    assert machine.check_disk_space(tmp_path).status == "warning"
+    monkeypatch.setattr(machine, "TOO_LITTLE_SPACE_GB", 1e9)
+    assert machine.check_disk_space(tmp_path).status == "error"
 
 
 def test_little_memory_is_told(monkeypatch):
-    monkeypatch.setattr(doctor_machine, "LITTLE_MEMORY_GB", 1e9)
-    assert doctor_machine.check_memory().status == "warning"
+    monkeypatch.setattr(machine, "LITTLE_MEMORY_GB", 1e9)
+    assert machine.check_memory().status == "warning"
 
 
 def test_the_memory_of_a_container_or_job_is_read(tmp_path):
-    assert doctor_machine.memory_limit(tmp_path) is None
+    assert machine.memory_limit(tmp_path) is None
     (tmp_path / "memory.max").write_text("max\n")
-    assert doctor_machine.memory_limit(tmp_path) is None
+    assert machine.memory_limit(tmp_path) is None
     (tmp_path / "memory.max").write_text("4000000000\n")
-    assert doctor_machine.memory_limit(tmp_path) == 4_000_000_000
+    assert machine.memory_limit(tmp_path) == 4_000_000_000
 
 
 @pytest.fixture
@@ -138,29 +139,29 @@ def mounts(tmp_path):
 def test_a_database_on_a_network_file_system_is_a_warning(tmp_path, mounts, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     (tmp_path / "home").mkdir()
-    shared = doctor_machine.check_file_system(tmp_path / "home" / "runs", None, mounts)
+    shared = machine.check_file_system(tmp_path / "home" / "runs", None, mounts)
     assert shared.status == "warning"
     assert "--tracking-uri" in shared.advice
     local = f"sqlite:///{tmp_path}/mlflow.db"
-    assert doctor_machine.check_file_system(tmp_path / "home" / "runs", local, mounts).status == "ok"
-    assert doctor_machine.check_file_system(tmp_path / "runs", None, mounts).detail == "ext4"
+    assert machine.check_file_system(tmp_path / "home" / "runs", local, mounts).status == "ok"
+    assert machine.check_file_system(tmp_path / "runs", None, mounts).detail == "ext4"
 
 
 def test_a_clock_that_disagrees_with_the_file_system_is_a_warning(tmp_path, monkeypatch):
-    assert doctor_machine.check_clock(tmp_path).status == "ok"
-    now = doctor_machine.time.time
-    monkeypatch.setattr(doctor_machine.time, "time", lambda: now() - 100)
-    check = doctor_machine.check_clock(tmp_path)
+    assert machine.check_clock(tmp_path).status == "ok"
+    now = machine.time.time
+    monkeypatch.setattr(machine.time, "time", lambda: now() - 100)
+    check = machine.check_clock(tmp_path)
     assert check.status == "warning"
     assert "100 s behind the file system" in check.detail
 
 
 def test_a_missing_data_root_is_a_warning(tmp_path):
-    assert doctor.check_data_sets(tmp_path / "nowhere").status == "warning"
+    assert checkup.check_data_sets(tmp_path / "nowhere").status == "warning"
 
 
 def test_what_the_library_has_is_counted(tmp_path):
-    check = doctor.check_data_sets(tmp_path)
+    check = checkup.check_data_sets(tmp_path)
     assert "are drawn when needed" in check.detail
     assert "`oneshot data fetch NAME`" in check.detail
 
@@ -178,7 +179,7 @@ def test_half_of_slurm_on_the_path_is_a_warning(tmp_path, monkeypatch):
 
 
 def test_a_check_that_breaks_is_reported():
-    checks = by_name(doctor._guarded("slurm", lambda: 1 / 0))
+    checks = by_name(checkup._guarded("slurm", lambda: 1 / 0))
     assert checks["slurm"].status == "error"
     assert "ZeroDivisionError" in checks["slurm"].detail
     assert worst_status(list(checks.values())) == "error"

@@ -11,7 +11,7 @@ import pytest
 
 from orchestration import describe
 from orchestration.script import run_script
-from orchestration.script_flags import parser_of
+from orchestration.script.flags import parser_of
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs" / "experiments.md").read_text(encoding="utf-8")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mlflow.utils.validation import _validate_metric_name
 
-from orchestration.metric_names import MetricNameError, mlflow_name, mlflow_names, original_name
+from orchestration.tracking.metric_names import MetricNameError, mlflow_name, mlflow_names, original_name
 
 
 @pytest.mark.parametrize(

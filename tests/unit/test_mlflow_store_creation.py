@@ -7,8 +7,8 @@ ROOT = Path(__file__).resolve().parents[2]
 OPEN_WITH_LITTLE_SPACE = """
 import resource, signal, sys
 from pathlib import Path
-from orchestration.mlflow_store import MlflowStore
-from orchestration.store_location import StoreError, StoreLocation
+from orchestration.tracking.mlflow_store import MlflowStore
+from orchestration.tracking.store_location import StoreError, StoreLocation
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 location = StoreLocation.resolve(Path(sys.argv[1]))

@@ -13,7 +13,7 @@ import pytest
 
 from orchestration.errors import DescriptionError, ResourcesError
 from orchestration.script import run_script
-from orchestration.script_flags import parser_of, slurm_options
+from orchestration.script.flags import parser_of, slurm_options
 
 ROOT = Path(__file__).resolve().parents[2]
 

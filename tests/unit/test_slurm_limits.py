@@ -7,8 +7,8 @@ import pytest
 
 from orchestration.describe import Resources
 from orchestration.errors import ResourcesError
-from orchestration.launch.slurm_limits import NodeOffer, most_elements, node_offers, require_possible
-from orchestration.launch.slurm_options import SlurmOptions
+from orchestration.launch.slurm.limits import NodeOffer, most_elements, node_offers, require_possible
+from orchestration.launch.slurm.options import SlurmOptions
 from tests.unit.trial_folders import make_trial
 
 NODES = """

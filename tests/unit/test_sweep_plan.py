@@ -24,13 +24,13 @@ from orchestration.errors import DescriptionError, LaunchError, OverrideError
 from orchestration.experiment_file import ExperimentFile
 from orchestration.launch.driver import launch, unfinished
 from orchestration.launch.local import LocalLauncher
-from orchestration.launch.sweeps import require_follower, without_pruning
+from orchestration.launch.sweeps.in_turn import require_follower, without_pruning
 from orchestration.plan import Trial, plan
 from orchestration.runs import Runs, identity_of
-from orchestration.sweep_record import Suggestion, SweepRecord, chosen_points
-from orchestration.sweep_settings import settings_of, sweeps_of
-from orchestration.sweep_table import sweep_tables
-from orchestration.table_sources import FolderSource
+from orchestration.sweep.record import Suggestion, SweepRecord, chosen_points
+from orchestration.sweep.settings import settings_of, sweeps_of
+from orchestration.sweep.table import sweep_tables
+from orchestration.tables.sources import FolderSource
 
 ROOT = Path(__file__).resolve().parents[2]
 TASK = "tests.integration.counting_task:task"

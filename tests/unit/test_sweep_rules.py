@@ -8,12 +8,12 @@ from orchestration.checkpoints import Checkpoints
 from orchestration.describe import ASHA, PBT, TPE, HyperBand, MedianStopping, Sweep, grid, loguniform, uniform
 from orchestration.durable import LineWriter
 from orchestration.journal_records import State
-from orchestration.launch.ray_sweep import rule_of
-from orchestration.launch.sweep_points import PointRun
-from orchestration.launch.sweep_population import PopulationRun
+from orchestration.launch.ray.sweep import rule_of
+from orchestration.launch.sweeps.points import PointRun
+from orchestration.launch.sweeps.population import PopulationRun
 from orchestration.plan import plan
 from orchestration.runs import Runs
-from orchestration.sweep_record import SweepRecord, chosen_points
+from orchestration.sweep.record import SweepRecord, chosen_points
 
 TASK = "tests.integration.counting_task:task"
 CONFIG = {"steps": 9, "factor": 1.0}

@@ -6,8 +6,8 @@ import random
 import pytest
 
 from orchestration.describe import ASHA, BOHB, PBT, TPE, Sweep, choice, loguniform, randint, uniform
-from orchestration.launch.sweep_population import perturbed
-from orchestration.sweep_search import Observation, suggest
+from orchestration.launch.sweeps.population import perturbed
+from orchestration.sweep.search import Observation, suggest
 
 DOMAINS = {
     "lr": loguniform(1e-5, 1),

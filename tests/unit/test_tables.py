@@ -10,10 +10,10 @@ from orchestration.attempt import Outcome
 from orchestration.describe import Column, Row, Table
 from orchestration.errors import DescriptionError
 from orchestration.runs import Runs
-from orchestration.store_location import StoreError
-from orchestration.table_sources import FolderSource, MlflowSource
-from orchestration.tables import build_table
-from orchestration.tracking import sync
+from orchestration.tables.build import build_table
+from orchestration.tables.sources import FolderSource, MlflowSource
+from orchestration.tracking.store_location import StoreError
+from orchestration.tracking.sync import sync
 from tests.unit.trial_folders import create, done, end, log, make_plan, make_trial, put_empty_store, start
 
 MAP = "shelf/mAP@0.50"

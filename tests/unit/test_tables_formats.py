@@ -8,8 +8,8 @@ import math
 import pytest
 from rich.console import Console
 
-from orchestration.table_formats import escape_latex, render, to_csv, to_html, to_latex, to_markdown, to_terminal
-from orchestration.table_result import Cell, ColumnHead, TableResult
+from orchestration.tables.formats import escape_latex, render, to_csv, to_html, to_latex, to_markdown, to_terminal
+from orchestration.tables.result import Cell, ColumnHead, TableResult
 
 NEW = "mAP new"
 LOSS = "loss & more_"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.reduction import reduce_steps, spread_over_seeds
+from orchestration.tables.reduction import reduce_steps, spread_over_seeds
 
 CURVE = {10: 0.2, 5: 0.1, 20: 0.4, 30: 0.4, 40: 0.3}
 

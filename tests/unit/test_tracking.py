@@ -16,11 +16,11 @@ from filelock import FileLock
 
 from orchestration.attempt import Outcome
 from orchestration.describe import Column, Table
-from orchestration.mlflow_store import MlflowStore
 from orchestration.results import table_results
-from orchestration.store_location import StoreError, StoreLocation
-from orchestration.table_sources import MlflowSource
-from orchestration.tracking import Follower, sync
+from orchestration.tables.sources import MlflowSource
+from orchestration.tracking.mlflow_store import MlflowStore
+from orchestration.tracking.store_location import StoreError, StoreLocation
+from orchestration.tracking.sync import Follower, sync
 from tests.unit.trial_folders import (
     START_MS,
     create,
@@ -141,7 +141,7 @@ def test_losing_the_store_makes_it_again(root):
     sync(root)
     (root / "mlflow.db").unlink()
 
-    code = f"from pathlib import Path; from orchestration.tracking import sync; print(sync(Path({str(root)!r})))"
+    code = f"from pathlib import Path; from orchestration.tracking.sync import sync; print(sync(Path({str(root)!r})))"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=REPOSITORY)
 
     assert "created=1, updated=1, points=1" in ended.stdout
@@ -384,7 +384,7 @@ def test_the_follower_never_raises(root, tmp_path, caplog):
 
 def test_nothing_is_printed_even_when_the_tables_are_made(tmp_path):
     done(tmp_path, make_trial(), {"loss": {1: 1.0}})
-    code = f"from pathlib import Path; from orchestration.tracking import sync; sync(Path({str(tmp_path)!r}))"
+    code = f"from pathlib import Path; from orchestration.tracking.sync import sync; sync(Path({str(tmp_path)!r}))"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=REPOSITORY)
     assert (ended.stdout, ended.stderr) == ("", "")
 

@@ -7,8 +7,8 @@ from threading import Thread
 
 import pytest
 
-from orchestration.store_location import StoreAwayError, StoreError, StoreLocation
-from orchestration.tracking_server import server_problem
+from orchestration.tracking.server import server_problem
+from orchestration.tracking.store_location import StoreAwayError, StoreError, StoreLocation
 
 VARIABLES = ("USERNAME", "PASSWORD", "TOKEN", "AUTH", "AWS_SIGV4", "INSECURE_TLS", "SERVER_CERT_PATH")
 

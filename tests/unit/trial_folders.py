@@ -18,7 +18,7 @@ from orchestration.journal import TrialFolder
 from orchestration.plan import Entry, Plan, Trial
 from orchestration.runs import Runs
 from orchestration.signature import signature_of
-from orchestration.store_location import StoreLocation
+from orchestration.tracking.store_location import StoreLocation
 
 START_MS = 1_700_000_000_000
 CONFIG = {"train": {"optim": {"lr": 0.1, "max_iter": 20}}, "eval": {"scales": [0.5, 1.0]}, "name": "a b"}
@@ -67,7 +67,7 @@ def put_empty_store(root: Path) -> None:
 
 @lru_cache
 def _empty_store() -> Path:
-    from orchestration.mlflow_store import MlflowStore
+    from orchestration.tracking.mlflow_store import MlflowStore
 
     folder = Path(tempfile.mkdtemp(prefix="empty-store-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""Trials of several processes, on one node or more, under torch's elastic launcher."""

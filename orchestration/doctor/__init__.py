@@ -1,0 +1,1 @@
+"""What `oneshot doctor` looks at."""

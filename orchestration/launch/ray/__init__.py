@@ -1,0 +1,1 @@
+"""Trials in a Ray cluster; only the modules of this package import ray."""

@@ -1,0 +1,40 @@
+"""One node of a Ray cluster in a SLURM allocation, a task of ``srun``: ``python -m orchestration.launch.ray.node ...``.
+
+It runs ``ray start --block`` with its arguments until its standard input is closed. SLURM announces the end of a job by
+signals to every process; this one outlives them, because SLURM kills what is left of a step when its task has ended,
+and the workers in it still save.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+from types import FrameType
+
+
+def main() -> None:
+    """Run Ray until nobody wants it any more; what is left of it is for SLURM to end."""
+
+    def ignore(number: int, frame: FrameType | None) -> None:  # a function: children must not inherit SIG_IGN
+        pass
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, ignore)
+    ray = subprocess.Popen(
+        [sys.executable, "-m", "ray.scripts.scripts", "start", *sys.argv[1:], "--block"], stdin=subprocess.DEVNULL
+    )
+    sys.stdin.buffer.read()
+    ray.terminate()
+    try:
+        ray.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        ray.kill()
+    for argument in sys.argv:
+        if argument.startswith("--temp-dir="):
+            shutil.rmtree(argument.removeprefix("--temp-dir="), ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Trials as jobs of a SLURM cluster; only ``submit`` imports submitit."""

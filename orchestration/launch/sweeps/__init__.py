@@ -1,0 +1,1 @@
+"""Who follows the sweeps of a plan, and what their controllers decide."""

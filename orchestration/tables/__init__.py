@@ -1,0 +1,1 @@
+"""Tables over seeds, and the forms they are written in."""

@@ -1,0 +1,1 @@
+"""MLflow filled from the trial folders, by one writer at a time."""
