@@ -31,6 +31,9 @@ MOST_LISTED = 60
 MOST_EXPERIMENTS = 6
 MOST_CHANGES = 20
 FEWEST_ROWS = 5
+CTRL_C = b"\x03"
+DISABLED = b"\0"
+"""What a terminal takes for no character at all."""
 
 COLUMNS = ("trial", "state", "step", "metric", "left", "resources", "where", "attempts", "")
 
@@ -221,7 +224,11 @@ def resources_text(resources: Resources) -> str:
 
 @contextmanager
 def _keys() -> Iterator[Callable[[float], bool]]:
-    """Return a function that waits some seconds, and tells whether somebody pressed q meanwhile."""
+    """Return a function that waits some seconds, and tells whether somebody pressed q or Ctrl-C meanwhile.
+
+    On a terminal Ctrl-C is a key like any other: as a signal it is lost when it comes while Python runs a callback
+    whose exceptions are ignored.
+    """
     if not sys.stdin.isatty() or os.tcgetpgrp(sys.stdin.fileno()) != os.getpgrp():
 
         def sleep(seconds: float) -> bool:
@@ -238,10 +245,13 @@ def _keys() -> Iterator[Callable[[float], bool]]:
 
     def pressed(seconds: float) -> bool:
         ready, _, _ = select.select([terminal], [], [], seconds)
-        return bool(ready) and os.read(terminal, 1) in (b"q", b"Q")
+        return bool(ready) and os.read(terminal, 1) in (b"q", b"Q", CTRL_C)
 
     try:
         tty.setcbreak(terminal)
+        settings = termios.tcgetattr(terminal)
+        settings[6][termios.VINTR] = DISABLED
+        termios.tcsetattr(terminal, termios.TCSANOW, settings)
         yield pressed
     finally:
         termios.tcsetattr(terminal, termios.TCSADRAIN, before)
