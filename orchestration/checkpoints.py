@@ -184,11 +184,14 @@ def _load(path: Path) -> Mapping[str, Any]:
 
     try:
         state: Mapping[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (
+        RuntimeError
+    ) as error:  # of torch's reader, sometimes without a word: it trusts more than the checksums cover
+        raise zipfile.BadZipFile(f"{path}: {error}") from error
     except Exception as error:
-        if "PytorchStreamReader" in str(error) or "inline_container" in str(error):
-            raise zipfile.BadZipFile(f"{path}: {error}") from error
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise JournalError(
-            f"{path}: intact, but it cannot be loaded without running code ({str(error).splitlines()[0]:.200}); "
+            f"{path}: intact, but it cannot be loaded without running code ({reason:.200}); "
             "the task saved something other than numbers, text, plain containers and tensors"
         ) from error
     return state

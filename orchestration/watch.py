@@ -226,8 +226,8 @@ def resources_text(resources: Resources) -> str:
 def _keys() -> Iterator[Callable[[float], bool]]:
     """Return a function that waits some seconds, and tells whether somebody pressed q or Ctrl-C meanwhile.
 
-    On a terminal Ctrl-C is a key like any other: as a signal it is lost when it comes while Python runs a callback
-    whose exceptions are ignored.
+    On a terminal Ctrl-C is a key like any other: it is heard even where whoever started the command had its signal
+    ignored, as shells do for what they start in the background.
     """
     if not sys.stdin.isatty() or os.tcgetpgrp(sys.stdin.fileno()) != os.getpgrp():
 

@@ -1,6 +1,7 @@
 """Options shared by every test."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,10 @@ import pytest
 if "PYTEST_XDIST_WORKER" in os.environ:
     # One process per core is running already; more threads of torch would only wait for each other.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # So it is in the background of a script, and the commands that tests start and interrupt would inherit it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 DEFAULT_GOLDEN = Path(__file__).parent / "data" / "golden"
 
