@@ -2,21 +2,21 @@
 
 Files are written by ``torch.save`` and read with ``weights_only=True``, so they run no code. A task that never imported
 torch has no tensors: its state is written as JSON in an archive of the same kind, and its workers start in a fraction
-of the time. A file that a crash or a disk damaged is told by its checksums, put aside, and the one before it is used.
+of the time. A file that a crash or a disk damaged is told by its checksum, put aside, and the one before it is used.
 """
 
 from __future__ import annotations
 
-import errno
 import shutil
 import sys
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from orchestration.durable import from_json, make_folder, to_json, write_whole
 from orchestration.errors import JournalError
+from orchestration.seal import is_intact, write_sealed
 
 KEPT = 2
 PLAIN_STATE = "state.json"
@@ -63,9 +63,8 @@ class Checkpoints:
         Damaged ones are renamed to ``<name>.damaged`` and reported.
         """
         for path in reversed(self.unnamed()):
-            state = _read(path)
-            if state is not None:
-                return state
+            if is_intact(path):
+                return _load(path)
             path.replace(path.with_name(f"{path.name}.damaged"))
             on_damage(path)
         return None
@@ -84,7 +83,7 @@ class Checkpoints:
             copied = self._donated(generation)
             with source:
                 write_whole(copied, lambda file, source=source: shutil.copyfileobj(source, file))  # type: ignore[misc]
-            if _is_intact(copied):
+            if is_intact(copied):
                 return step_of(path)
         return None
 
@@ -126,10 +125,14 @@ def _write(state: dict[str, Any], file: BinaryIO) -> None:
     if text is None:
         import torch  # heavy, and only tasks with tensors need it
 
-        torch.save(state, file)
+        write_sealed(file, lambda sealed: torch.save(state, cast(BinaryIO, sealed)))
     else:
-        with zipfile.ZipFile(file, "w") as archive:
-            archive.writestr(PLAIN_STATE, text)
+        write_sealed(file, lambda sealed: _write_plain(text, cast(BinaryIO, sealed)))
+
+
+def _write_plain(text: str, file: BinaryIO) -> None:
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(PLAIN_STATE, text)
 
 
 def _plain_json(state: dict[str, Any]) -> str | None:
@@ -151,30 +154,6 @@ def _same(read: Any, written: Any) -> bool:
     return bool(read == written) or (read != read and written != written)
 
 
-def _read(path: Path) -> Mapping[str, Any] | None:
-    """Return the state in a file, or None when the file is damaged."""
-    if not _is_intact(path):
-        return None
-    try:
-        return _load(path)
-    except zipfile.BadZipFile:  # the directory of the archive: torch looks at more of it than zipfile
-        return None
-
-
-def _is_intact(path: Path) -> bool:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return bool(archive.namelist()) and archive.testzip() is None
-    except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError):
-        return False
-    except RuntimeError:  # a flipped bit says that a member is encrypted
-        return False
-    except OSError as error:  # a wrong offset leads nowhere, or the disk cannot read a block; a lack of rights is none
-        if error.errno not in (errno.EINVAL, errno.EIO):
-            raise
-        return False
-
-
 def _load(path: Path) -> Mapping[str, Any]:
     with zipfile.ZipFile(path) as archive:
         if PLAIN_STATE in archive.namelist():
@@ -184,10 +163,6 @@ def _load(path: Path) -> Mapping[str, Any]:
 
     try:
         state: Mapping[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        RuntimeError
-    ) as error:  # of torch's reader, sometimes without a word: it trusts more than the checksums cover
-        raise zipfile.BadZipFile(f"{path}: {error}") from error
     except Exception as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise JournalError(

@@ -228,21 +228,28 @@ def test_a_checkpoint_of_rubbish_is_damaged(tmp_path, content):
     assert [path.name for path in damaged] == ["step_00000002.pth"]
 
 
-def test_a_bit_that_flips_anywhere_in_a_checkpoint_never_changes_the_state_nor_ends_the_trial(tmp_path):
+def test_a_bit_that_flips_anywhere_in_a_checkpoint_is_damage_and_the_one_before_it_is_used(tmp_path):
     checkpoints = Checkpoints(tmp_path)
     for step in (1, 2):
         checkpoints.save({"step": step, "weights": torch.full((4,), float(step))}, step, None)
-    first, second = [path.read_bytes() for path in checkpoints.unnamed()]
-    resumed_from = set()
-    for position in range(0, len(second), 3):
-        flipped = bytearray(second)
+    _, newest = checkpoints.unnamed()
+    content = newest.read_bytes()
+    for position in range(len(content)):
+        flipped = bytearray(content)
         flipped[position] ^= 1 << position % 8
-        for path, content in zip(("step_00000001.pth", "step_00000002.pth"), (first, flipped), strict=True):
-            (tmp_path / path).write_bytes(content)
-        state = checkpoints.newest(lambda path: None)
-        assert state["weights"].tolist() == [float(state["step"])] * 4
-        resumed_from.add(state["step"])
-    assert resumed_from == {1, 2}
+        newest.write_bytes(flipped)
+        damaged = []
+        state = checkpoints.newest(damaged.append)
+        assert damaged == [newest]
+        assert state["weights"].tolist() == [1.0] * 4
+    newest.write_bytes(content)
+    assert checkpoints.newest(pytest.fail)["weights"].tolist() == [2.0] * 4
+
+
+def test_a_checkpoint_is_a_plain_archive_that_torch_reads(tmp_path):
+    path = Checkpoints(tmp_path).save({"weights": torch.arange(3.0), "step": 1}, 1, None)
+    state = torch.load(path, weights_only=True)
+    assert (state["weights"].tolist(), state["step"]) == ([0.0, 1.0, 2.0], 1)
 
 
 def test_checkpoints_keep_tensors_the_last_two_and_the_named_ones(tmp_path):
