@@ -20,7 +20,7 @@ def test_a_box_of_one_pixel_has_an_area() -> None:
 
 def test_boxes_that_share_a_column_overlap() -> None:
     left, right = torch.tensor([[0.0, 0.0, 4.0, 4.0]]), torch.tensor([[4.0, 0.0, 8.0, 4.0], [5.0, 0.0, 9.0, 4.0]])
-    assert iou(left, right).tolist() == [[5 / 45, 0.0]]
+    torch.testing.assert_close(iou(left, right), torch.tensor([[5 / 45, 0.0]]))
 
 
 def test_overlap_of_a_batch_is_that_of_its_images() -> None:
