@@ -24,7 +24,7 @@ InSlurmOption = Annotated[
 NodesOption = Annotated[int, typer.Option("--nodes", min=1, help="of that cluster", rich_help_panel=PANEL)]
 MemoryOption = Annotated[
     float | None,
-    typer.Option("--memory-gb", help="of each node [default: 4 for each core]", rich_help_panel=PANEL),
+    typer.Option("--memory-gb", help="of each node (default: 4 for each core)", rich_help_panel=PANEL),
 ]
 
 

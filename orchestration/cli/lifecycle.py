@@ -24,19 +24,7 @@ from orchestration.cli.options import (
     read_plan,
     run_detached,
 )
-from orchestration.cli.slurm import (
-    AccountOption,
-    CondaOption,
-    ConstraintOption,
-    ExcludeOption,
-    ExclusiveOption,
-    HoursOption,
-    NodelistOption,
-    PartitionOption,
-    QosOption,
-    SbatchOption,
-    slurm_options,
-)
+from orchestration.cli.slurm import SlurmOptions, takes_slurm_options
 from orchestration.cli.trials import LauncherName
 from orchestration.durable import to_json
 from orchestration.errors import DescriptionError, ExitCode
@@ -109,6 +97,7 @@ def cancel(
 
 
 @app.command(context_settings=TAKES_FILE_OPTIONS, add_help_option=False)
+@takes_slurm_options
 def retry(
     context: typer.Context,
     patterns: PatternsArgument = None,
@@ -122,20 +111,11 @@ def retry(
     launcher: Annotated[LauncherName, typer.Option(help="where the trials run")] = LauncherName.RAY,
     runs: RunsOption = RUNS,
     only: OnlyOption = None,
-    slots: Annotated[int | None, typer.Option(help="trials at a time [default: as many as fit]")] = None,
-    cpus: Annotated[float | None, typer.Option(help="cores to use [default: all]; slurm: of each trial")] = None,
-    gpus: Annotated[int | None, typer.Option(help="cards to use [default: all]; slurm: of each trial")] = None,
+    slots: Annotated[int | None, typer.Option(help="trials at a time (default: as many as fit)")] = None,
+    cpus: Annotated[float | None, typer.Option(help="cores to use (default: all); slurm: of each trial")] = None,
+    gpus: Annotated[int | None, typer.Option(help="cards to use (default: all); slurm: of each trial")] = None,
     address: Annotated[str | None, typer.Option(help="ray: join this cluster instead of starting one")] = None,
-    partition: PartitionOption = None,
-    account: AccountOption = None,
-    qos: QosOption = None,
-    constraint: ConstraintOption = None,
-    exclusive: ExclusiveOption = False,
-    exclude: ExcludeOption = None,
-    nodelist: NodelistOption = None,
-    hours: HoursOption = None,
-    conda_env: CondaOption = None,
-    sbatch: SbatchOption = None,
+    slurm: SlurmOptions = SlurmOptions(),  # noqa: B008 - its own options stand here
     detach: DetachOption = False,
     tracking_uri: TrackingOption = None,
     yes: YesOption = False,
@@ -166,7 +146,6 @@ def retry(
         _confirm(trials, f"run these {len(trials)} trials again?")
     more = dependents([*trials], journal) if with_dependents else []
     planned = plan_again([*trials, *more], journal)
-    slurm = slurm_options(partition, account, qos, constraint, exclusive, exclude, nodelist, hours, conda_env, sbatch)
     place = make_launcher(launcher, cpus=cpus, gpus=gpus, slots=slots, address=address, slurm=slurm)
     place.check(unfinished(planned, journal))  # before anything is put aside
     if detach and not isinstance(place, JobLauncher):

@@ -30,7 +30,7 @@ RunsOption = Annotated[Path, typer.Option("--runs", envvar="ONESHOT_RUNS", help=
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for programs, and nothing else, to stdout")]
 TrackingOption = Annotated[
     str | None,
-    typer.Option("--tracking-uri", envvar="MLFLOW_TRACKING_URI", help="MLflow store [default: mlflow.db in --runs]"),
+    typer.Option("--tracking-uri", envvar="MLFLOW_TRACKING_URI", help="MLflow store (default: mlflow.db in --runs)"),
 ]
 OnlyOption = Annotated[list[str] | None, typer.Option("--only", help="this experiment of the file; may be repeated")]
 DetachOption = Annotated[bool, typer.Option("--detach", help="return at once; the launch goes on by itself")]

@@ -33,19 +33,7 @@ from orchestration.cli.options import (
     read_plan,
     run_detached,
 )
-from orchestration.cli.slurm import (
-    AccountOption,
-    CondaOption,
-    ConstraintOption,
-    ExcludeOption,
-    ExclusiveOption,
-    HoursOption,
-    NodelistOption,
-    PartitionOption,
-    QosOption,
-    SbatchOption,
-    slurm_options,
-)
+from orchestration.cli.slurm import SlurmOptions, takes_slurm_options
 from orchestration.durable import to_json
 from orchestration.errors import DescriptionError
 from orchestration.runs import Runs
@@ -88,29 +76,21 @@ def plan(
 
 
 @app.command(context_settings=TAKES_FILE_OPTIONS, add_help_option=False)
+@takes_slurm_options
 def run(
     context: typer.Context,
     file: FileArgument = None,
     launcher: Annotated[LauncherName, typer.Option(help="where the trials run")] = LauncherName.RAY,
     runs: RunsOption = RUNS,
     only: OnlyOption = None,
-    slots: Annotated[int | None, typer.Option(help="trials at a time [default: as many as fit]")] = None,
+    slots: Annotated[int | None, typer.Option(help="trials at a time (default: as many as fit)")] = None,
     cpus: Annotated[float | None, typer.Option(help="cores to use, all unless said; slurm: of each trial")] = None,
     gpus: Annotated[int | None, typer.Option(help="cards to use, all unless said; slurm: of each trial")] = None,
     address: Annotated[str | None, typer.Option(help="ray: join this cluster instead of starting one")] = None,
     in_slurm: InSlurmOption = False,
     nodes: NodesOption = 1,
     memory_gb: MemoryOption = None,
-    partition: PartitionOption = None,
-    account: AccountOption = None,
-    qos: QosOption = None,
-    constraint: ConstraintOption = None,
-    exclusive: ExclusiveOption = False,
-    exclude: ExcludeOption = None,
-    nodelist: NodelistOption = None,
-    hours: HoursOption = None,
-    conda_env: CondaOption = None,
-    sbatch: SbatchOption = None,
+    slurm: SlurmOptions = SlurmOptions(),  # noqa: B008 - its own options stand here
     no_pruning: Annotated[
         bool, typer.Option("--no-pruning", help="run the trials of sweeps to their end, whatever the scheduler")
     ] = False,
@@ -129,7 +109,6 @@ def run(
 
     described, planned = read_plan(context, file, only, show_help)
     planned = without_pruning(planned) if no_pruning else planned
-    slurm = slurm_options(partition, account, qos, constraint, exclusive, exclude, nodelist, hours, conda_env, sbatch)
     if in_slurm:
         options = {"slots": slots, "tracking_uri": tracking_uri, "no_pruning": no_pruning}
         command = command_in_job(file, context.args, runs, only, **options)
@@ -176,7 +155,7 @@ def status(
     states: Annotated[
         str, typer.Option("--state", metavar="A,B,...", help="only trials in these states, such as failed,running")
     ] = "",
-    metric: Annotated[str | None, typer.Option(help="the metric to show [default: the one logged last]")] = None,
+    metric: Annotated[str | None, typer.Option(help="the metric to show (default: the one logged last)")] = None,
     follow: Annotated[
         bool, typer.Option("--watch", "-w", help="go on until nothing runs any more, or q is pressed")
     ] = False,
@@ -224,8 +203,8 @@ def logs(
     ],
     follow: Annotated[bool, typer.Option("--follow", "-f", help="go on until the trials have ended")] = False,
     stderr: Annotated[bool, typer.Option("--stderr", help="only what went to stderr")] = False,
-    lines: Annotated[int | None, typer.Option("--lines", "-n", min=0, help="only the last ones [default: all]")] = None,
-    attempt: Annotated[int | None, typer.Option(help="its number [default: the last]")] = None,
+    lines: Annotated[int | None, typer.Option("--lines", "-n", min=0, help="only the last ones (default: all)")] = None,
+    attempt: Annotated[int | None, typer.Option(help="its number (default: the last)")] = None,
     runs: RunsOption = RUNS,
 ) -> None:
     """Print what trials printed; with several trials every line begins with the trial's name."""

@@ -17,19 +17,13 @@ from os2d import tasks
 from os2d.config import default_config
 from os2d.data.shelf.store import draw_shelf
 from tests.integration.published_files import SMALL_SHELF
+from tests.small_case import SMALL_NETWORK
 
 NOT_THE_WORK = ("config.py", "config_check.py", "data/fingerprint.py")
 """Files of the library that read keys without doing what they ask for."""
 
 SMALL: dict[str, Any] = {
-    "is_cuda": False,
-    "model.backbone_arch": "ResNet18",
-    "model.backbone_cut": "layer1",
-    "model.template_grid": 7,
-    "model.template_border": 1,
-    "model.class_image_size": 32,
-    "model.transform_net.kernel_sizes": [3, 3, 3],
-    "model.transform_net.channels": [8, 8],
+    **SMALL_NETWORK,
     "train.dataset_scale": 100.0,
     "train.batch_size": 2,
     "train.class_batch_size": 3,

@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,10 @@ from yacs.config import CfgNode
 
 from os2d.config import default_config
 from os2d.console import ConsoleRun
-from os2d.data.shelf.parameters import ShelfParameters
 from os2d.data.shelf.store import draw_shelf
 from os2d.engine.evaluation import Evaluation, build_evaluation_sets, evaluate_model
 from os2d.modeling.model import build_os2d
-from tests.small_case import SMALL_NETWORK
+from tests.small_case import SMALL_NETWORK, SMALL_SHELF
 
 SHARED = """
 import pickle, sys
@@ -36,18 +36,7 @@ result.write_bytes(pickle.dumps(plain(evaluation)))
 @pytest.fixture(scope="module")
 def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data") / "small"
-    parameters = ShelfParameters(
-        train_classes=4,
-        unseen_classes=3,
-        distractors=2,
-        train_images=3,
-        val_images=2,
-        image_size=112,
-        class_image_size=48,
-        objects=(2, 3),
-        product_px=(24.0, 36.0),
-    )
-    draw_shelf(folder, parameters)
+    draw_shelf(folder, replace(SMALL_SHELF, train_images=3))
     return folder
 
 

@@ -1,6 +1,7 @@
 """Every picture of `visualization`, drawn from a real batch, a real network and real files."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,6 @@ from os2d.config import default_config
 from os2d.console import ConsoleRun
 from os2d.data.dataset import DatasetOneShotDetection, build_dataset
 from os2d.data.eval_loader import EvalImages
-from os2d.data.shelf.parameters import ShelfParameters
 from os2d.data.shelf.store import draw_shelf
 from os2d.data.train_loader import TrainBatches
 from os2d.engine.hard_patch import MinedPatch
@@ -23,6 +23,7 @@ from os2d.engine.pictures import PICTURED_BATCHES, PICTURED_IMAGES, Pictures
 from os2d.errors import ConfigError
 from os2d.modeling.model import Os2d, build_os2d
 from os2d.structures.boxes import BoxList
+from tests.small_case import SMALL_SHELF
 
 MakeConfig = Callable[..., CfgNode]
 
@@ -30,16 +31,8 @@ MakeConfig = Callable[..., CfgNode]
 @pytest.fixture(scope="module")
 def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data") / "small"
-    parameters = ShelfParameters(
-        train_classes=4,
-        unseen_classes=3,
-        distractors=2,
-        train_images=4,
-        val_images=2,
-        image_size=160,
-        class_image_size=64,
-        objects=(3, 4),
-        product_px=(36.0, 54.0),
+    parameters = replace(
+        SMALL_SHELF, train_images=4, image_size=160, class_image_size=64, objects=(3, 4), product_px=(36.0, 54.0)
     )
     draw_shelf(folder, parameters)
     return folder
