@@ -15,6 +15,7 @@ setup(
     packages=find_packages(include=["os2d*", "orchestration*", "experiments*", "baselines*"]),
     package_data={"orchestration": ["templates/*"]},
     install_requires=[
+        "faster-coco-eval>=1.8",
         "filelock>=4.2",
         "gdown>=6.5",
         "jinja2>=3.1",
@@ -39,6 +40,7 @@ setup(
     ],
     extras_require={
         "dev": [
+            "av>=18.0",
             "hypothesis>=6.170",
             "mlflow[auth]>=3.17",
             "mypy>=2.4",
@@ -50,6 +52,7 @@ setup(
             "ruff>=0.17",
             "types-PyYAML",
         ],
+        "video": ["av>=18.0"],
         "serve": ["fastapi>=0.110", "python-multipart>=0.0.9", "uvicorn>=0.29"],
         "search": ["optuna>=5.0", "hpbandster>=0.7", "ConfigSpace>=1.2"],
         "export": ["onnx>=1.16", "onnxruntime>=1.18", "onnxscript>=0.1"],
