@@ -6,7 +6,7 @@ Values are parsed as yacs does it: as Python literals where possible, and of the
 from __future__ import annotations
 
 from ast import literal_eval
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import reduce
 from pathlib import Path
@@ -19,13 +19,15 @@ from os2d.config import default_config
 from os2d.errors import ConfigError
 
 
-def read_config(file: Path | None, overrides: Sequence[str]) -> CfgNode:
+def read_config(
+    file: Path | None, overrides: Sequence[str], defaults: Callable[[], CfgNode] = default_config
+) -> CfgNode:
     """Return the defaults with the file and then the overrides merged, frozen.
 
     Raises:
         ConfigError: the file cannot be read, or a key or a value is wrong.
     """
-    config = default_config()
+    config = defaults()
     if len(overrides) % 2:
         raise ConfigError(f"overrides: expected KEY VALUE pairs, got {len(overrides)} words: {' '.join(overrides)}")
     if file is not None:
