@@ -81,7 +81,7 @@ class ModelDownload:
     convert: str = ""
     converted: str = ""
     also_called: tuple[str, ...] = ()
-    mAP_grozi_val_new_cl: float | None = None  # noqa: N815 - the published name of the metric
+    mAP_grozi_val_new_cl: float | None = None  # the published name of the metric
     note: str = ""
 
 

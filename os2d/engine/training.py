@@ -37,7 +37,7 @@ from os2d.engine.pictures import Pictures
 from os2d.engine.skipped_steps import SkippedSteps
 from os2d.engine.train_log import TrainLog
 from os2d.engine.training_parts import TrainingParts, build_parts
-from os2d.engine.training_state import dump_of_failed_step, load_optimizer, on_cpu
+from os2d.engine.training_state import dump_of_failed_step, load_optimizer, on_cpu, resume_optimizer
 from os2d.engine.training_step import DeferredOutcome, TrainingStep, build_scaler
 from os2d.modeling.checkpoint import load_weights
 from os2d.run import Run
@@ -312,6 +312,7 @@ class Training:
         """Return tensors and plain values from which :meth:`load_state_dict` goes on."""
         return {
             **self._network(),
+            "initial_lr": self.config.train.optim.lr,
             "iteration": self.iteration,
             "evaluated_at": self.evaluated_at,
             "annealing": self.annealing.state_dict(),
@@ -327,7 +328,7 @@ class Training:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a saved state."""
         self.model.load_state_dict(state["net"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        resume_optimizer(self.optimizer, state["optimizer"], self.config.train.optim.lr / state["initial_lr"])
         self.annealing.load_state_dict(state["annealing"])
         if self.best and state["best"]:
             self.best.load_state_dict(state["best"])

@@ -45,6 +45,18 @@ def load_optimizer(optimizer: Optimizer, state: Mapping[str, Any], path: str | P
         ) from e
 
 
+def resume_optimizer(optimizer: Optimizer, state: Mapping[str, Any], lr_factor: float) -> None:
+    """Take what an optimiser has gathered, but not its settings: those stay what they are, as they are configured.
+
+    A population based sweep goes on with another configuration from the same state. The learning rate is the saved
+    one, annealed as it may be, times ``lr_factor``.
+    """
+    settings = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
+    optimizer.load_state_dict(dict(state))
+    for group, configured in zip(optimizer.param_groups, settings, strict=True):
+        group.update({**configured, "lr": group["lr"] * lr_factor})
+
+
 def dump_of_failed_step(batch: TrainBatch, model: nn.Module, optimizer: Optimizer, config: CfgNode) -> dict[str, Any]:
     """Return everything that is needed to look into a step whose gradient was not finite."""
     batch_data = {

@@ -8,6 +8,7 @@ from yacs.config import CfgNode
 
 from os2d import tasks
 from os2d.console import ConsoleRun, RunInterruptedError
+from os2d.engine.optimisation import set_lr
 from os2d.engine.train_log import read_train_log
 from os2d.engine.training import Training
 from os2d.engine.training_step import TrainingStep
@@ -142,3 +143,26 @@ def test_accumulated_batches_give_the_mean_gradient(shelf: Path, tmp_path: Path)
             step.compute_gradients(batches)
             gradients.append(training.model.net_feature_maps.conv1.weight.grad.clone())
     torch.testing.assert_close(gradients[2], (gradients[0] + gradients[1]) / 2)
+
+
+def test_a_resumed_training_follows_a_changed_learning_rate_as_far_as_it_was_annealed(
+    shelf: Path, tmp_path: Path
+) -> None:
+    first = config_of(shelf, train__optim__lr=1e-3, train__optim__weight_decay=0.0)
+    changed = config_of(shelf, train__optim__lr=2e-3, train__optim__weight_decay=1e-2)
+    with ConsoleRun(tmp_path, seed=3) as run:
+        training = Training(first, run)
+        for batches in training.batches_until_next_event():
+            training.step(batches)
+        set_lr(training.optimizer, 1e-4)  # annealed to a tenth
+        state = training.state_dict()
+        same, other = Training(first, run), Training(changed, run)
+        same.load_state_dict(state)
+        other.load_state_dict(state)
+    (group,) = other.optimizer.param_groups
+    assert group["lr"] == pytest.approx(2e-4)
+    assert group["weight_decay"] == 1e-2
+    assert same.optimizer.state_dict()["param_groups"] == training.optimizer.state_dict()["param_groups"]
+    momenta = [training.optimizer.state[p]["momentum_buffer"] for p in training.optimizer.param_groups[0]["params"]]
+    resumed = [other.optimizer.state[p]["momentum_buffer"] for p in group["params"]]
+    assert all(map(torch.equal, momenta, resumed)) and any(m.abs().max() > 0 for m in momenta)
