@@ -1,0 +1,1 @@
+"""The network of OneNet, part by part; names of parameters are those of the published checkpoints."""
