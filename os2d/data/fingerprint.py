@@ -174,7 +174,7 @@ def _fingerprints(config: CfgNode, *, reads_train_set: bool) -> dict[str, str]:
     found = {name: dataset_fingerprint(name, root) for name in names}
     for key, value in (("init.model", config.init.model), ("init.transform", config.init.transform)):
         if value:
-            found[key] = _weights_fingerprint(key, Path(value))
+            found[key] = weights_fingerprint(key, Path(value))
     return found
 
 
@@ -190,7 +190,12 @@ def _named_files(source: DatasetSource) -> list[tuple[Path, str, int]]:
     return images + classes
 
 
-def _weights_fingerprint(key: str, path: Path) -> str:
+def weights_fingerprint(key: str, path: Path) -> str:
+    """Return the hash of the weights file that a configuration key names, 64 hex digits.
+
+    Raises:
+        CheckpointError: it cannot be read.
+    """
     try:
         return file_fingerprint(path)
     except FileNotFoundError as e:
