@@ -160,7 +160,7 @@ class Board:
             eta_seconds=seconds_left(folder, last, beat) if running and last and beat else None,
             resources=request.resources if request else folder.trial.resources,
             host=last.host if last else "",
-            job=request.job if request else "",
+            job=(request.job if request else "") or (last.owner.job if last else ""),
             attempts=last.number if last else 0,
             message=message,
         )

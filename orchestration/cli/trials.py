@@ -110,6 +110,8 @@ def run(
     described, planned = read_plan(context, file, only, show_help)
     planned = without_pruning(planned) if no_pruning else planned
     if in_slurm:
+        if launcher is not LauncherName.RAY:
+            raise DescriptionError(f"--in-slurm: launches with Ray, not with --launcher {launcher}; leave one out")
         options = {"slots": slots, "tracking_uri": tracking_uri, "no_pruning": no_pruning}
         command = command_in_job(file, context.args, runs, only, **options)
         trials, allocation = unfinished(planned, Runs(runs)), Allocation(nodes, cpus, gpus, memory_gb)

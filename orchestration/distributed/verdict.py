@@ -40,7 +40,9 @@ def verdict(reports: Sequence[Report], wish: Wish | None, given_up: str | None) 
     if wish is not None:
         message = f"stopped: {wish.reason} {wish.detail}".strip() + "; the processes left at different steps"
         outcome = _STOPPED.get(wish.reason, Outcome.PREEMPTED)
-        return Ending(outcome, now_ms(), message, exit_code=ExitCode.RESUME_ME)
+        is_final = wish.reason in (StopReason.CANCELLED, StopReason.PRUNED)
+        exit_code = ExitCode.INTERRUPTED if is_final else ExitCode.RESUME_ME
+        return Ending(outcome, now_ms(), message, exit_code=exit_code)
     if given_up is not None:
         return Ending(Outcome.NODE_FAIL, now_ms(), given_up)
     if failures:

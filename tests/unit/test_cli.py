@@ -55,6 +55,12 @@ def test_plan_starts_and_creates_nothing(oneshot, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir() if path.name != "__pycache__") == ["file.py"]
 
 
+def test_a_cluster_inside_a_job_takes_no_other_launcher(oneshot):
+    told = oneshot("run", "file.py", "--in-slurm", "--cpus", "2", *LOCAL)
+    assert told.returncode == 2
+    assert told.stderr == "error: --in-slurm: launches with Ray, not with --launcher local; leave one out\n"
+
+
 def test_run_then_status_then_run_again(oneshot):
     first = oneshot("run", "file.py", *LOCAL, "--json")
     assert first.returncode == 0

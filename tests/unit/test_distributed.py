@@ -10,7 +10,7 @@ from orchestration.distributed.meeting import Meeting, Report, Wish
 from orchestration.distributed.node import Node, node_environment, rendezvous_here, this_node
 from orchestration.distributed.team import Team
 from orchestration.distributed.verdict import verdict
-from orchestration.errors import LaunchError, ResourcesError
+from orchestration.errors import ExitCode, LaunchError, ResourcesError
 from orchestration.launch.machine import require_fit
 from orchestration.plan import plan
 from orchestration.stop import StopReason, StopRequest
@@ -109,6 +109,19 @@ def test_the_verdict_names_the_cause(reports, wish, given_up, outcome, message):
     ending = verdict(reports, wish, given_up)
     assert ending.outcome is outcome
     assert message is None or ending.message == message
+
+
+@pytest.mark.parametrize(
+    ("reason", "exit_code"),
+    [
+        (StopReason.CANCELLED, ExitCode.INTERRUPTED),
+        (StopReason.PRUNED, ExitCode.INTERRUPTED),
+        (StopReason.TIME_LIMIT, ExitCode.RESUME_ME),
+        (StopReason.SIGNAL, ExitCode.RESUME_ME),
+    ],
+)
+def test_who_left_at_different_steps_is_resumed_unless_somebody_ended_it_for_good(reason, exit_code):
+    assert verdict([], Wish(reason, ""), None).exit_code == exit_code
 
 
 def test_reports_survive_the_store_in_order(meeting):

@@ -56,6 +56,14 @@ def script(path):
     return subprocess.Popen(["bash", str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+def test_a_reader_that_goes_away_is_no_error(file):
+    command = [sys.executable, str(file), "--list"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as listing:
+        listing.stdout.close()
+        _, complaints = listing.communicate()
+    assert (listing.returncode, complaints) == (1, "")
+
+
 ALL = ["counts/a b-seed0", "counts/a b-seed1", "counts/c-seed0", "counts/c-seed1", "reading/default-seed0"]
 
 
