@@ -1,0 +1,1 @@
+"""Proposals of a class-agnostic detector, described and compared by a retrieval network."""

@@ -1,0 +1,91 @@
+"""Detection in pictures: resized once, or looked at in several sizes whose boxes are merged.
+
+Shapes: N proposals of an image, C classes with the background.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from yacs.config import CfgNode
+
+from baselines.detector_retrieval.detector.images import pixels_of, resized_size
+from baselines.detector_retrieval.detector.model import Detector
+from baselines.detector_retrieval.detector.postprocess import ClassBoxes
+from baselines.detector_retrieval.detector.structures import Detections
+from os2d.data.images import resize
+from os2d.structures.boxes import BoxList
+from os2d.structures.sizes import Size
+
+
+class View(NamedTuple):
+    """How a picture is shown to the detector; see :func:`~.images.resized_size`."""
+
+    short_side: int
+    longest: int
+    is_mirrored: bool = False
+
+
+def views_of(config: CfgNode) -> list[View]:
+    """Return the views of a picture; the boxes of all are brought to the size of the first."""
+    plain = View(config.INPUT.MIN_SIZE_TEST, config.INPUT.MAX_SIZE_TEST)
+    augment = config.TEST.BBOX_AUG
+    if not augment.ENABLED:
+        return [plain]
+    views = [plain, plain._replace(is_mirrored=True)] if augment.H_FLIP else [plain]
+    for short_side in augment.SCALES:
+        scaled = View(short_side, augment.MAX_SIZE)
+        views += [scaled, scaled._replace(is_mirrored=True)] if augment.SCALE_H_FLIP else [scaled]
+    return views
+
+
+def detect(detector: Detector, pictures: Sequence[Image.Image], views: Sequence[View]) -> list[BoxList]:
+    """Return what is in each of some RGB pictures, at the size of the first view; fields ``scores``, ``labels``."""
+    seen = [_class_boxes(detector, pictures, view) for view in views]
+    merged = [_in_the_frame_of_the_first(of_picture) for of_picture in zip(*seen, strict=True)]
+    found = [(detector.filter(boxes.boxes_NC4, boxes.scores_NC), boxes.size) for boxes in merged]
+    return [_box_list(detections, size) for detections, size in found]
+
+
+def _class_boxes(detector: Detector, pictures: Sequence[Image.Image], view: View) -> list[ClassBoxes]:
+    device = next(detector.parameters()).device
+    images = [pixels_of(_seen(picture, view)).to(device) for picture in pictures]
+    found = detector.class_boxes(detector.to_batch(images))
+    return [_mirrored(boxes) for boxes in found] if view.is_mirrored else found
+
+
+def _seen(picture: Image.Image, view: View) -> Tensor:
+    resized = resize(picture, resized_size(Size.of_image(picture), view.short_side, view.longest))
+    if view.is_mirrored:
+        resized = resized.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    return torch.from_numpy(np.array(resized))
+
+
+def mirrored(boxes: Tensor, width: int) -> Tensor:
+    """Return boxes (..., 4) in the mirrored image of so many pixels."""
+    left, top, right, bottom = boxes.unbind(dim=-1)
+    return torch.stack([width - 1 - right, top, width - 1 - left, bottom], dim=-1)
+
+
+def _mirrored(found: ClassBoxes) -> ClassBoxes:
+    return found._replace(boxes_NC4=mirrored(found.boxes_NC4, found.size.w))
+
+
+def _in_the_frame_of_the_first(found: Sequence[ClassBoxes]) -> ClassBoxes:
+    frame = found[0].size
+    boxes = [_resized(of_view.boxes_NC4, of_view.size, frame) for of_view in found]
+    return ClassBoxes(torch.cat(boxes), torch.cat([of_view.scores_NC for of_view in found]), frame)
+
+
+def _resized(boxes_NC4: Tensor, size: Size, frame: Size) -> Tensor:
+    ratio = (frame.w / size.w, frame.h / size.h)
+    return boxes_NC4 * boxes_NC4.new_tensor([*ratio, *ratio])
+
+
+def _box_list(found: Detections, size: Size) -> BoxList:
+    return BoxList(found.boxes_N4, size, {"scores": found.scores_N, "labels": found.labels_N})
