@@ -139,7 +139,7 @@ def evaluate_dataset(
         for name, value in terms.items():
             totals[name] = totals.get(name, 0.0) + value / len(dataset)
     per_class = evaluate_detections(detections, ground_truth, config.eval.mAP_iou_thresholds)
-    metrics = OrderedDict([*totals.items(), *_voc_metrics(per_class)])
+    metrics = OrderedDict([*totals.items(), *voc_metrics(per_class)])
     seconds = time.perf_counter() - start
     if rank() == 0:
         logger.info("Evaluated on %s, scale %s", dataset.name, evaluated.dataset_scale)
@@ -204,7 +204,8 @@ def _evaluate_batch(scene: _Scene, batch: EvalBatch) -> _EvaluatedBatch:
     return _EvaluatedBatch(batch.image_ids, detections, batch.boxes, [image.terms() for image in objectives])
 
 
-def _voc_metrics(per_threshold: dict[float, VocResult]) -> list[tuple[str, float]]:
+def voc_metrics(per_threshold: Mapping[float, VocResult]) -> list[tuple[str, float]]:
+    """Return name and value of every metric at every IoU threshold."""
     return [
         (at_iou(name, threshold), value)
         for threshold, voc in per_threshold.items()
