@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from functools import partial
 from math import nan
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ from yacs.config import CfgNode
 from os2d.data.train_loader import TrainBatch
 from os2d.engine.batch_losses import BatchLosses, batch_losses
 from os2d.engine.distributed import sum_gradients
+from os2d.engine.guarded_update import update_if
 from os2d.engine.objective import Os2dObjective
 from os2d.engine.optimisation import trainable_parameters
 from os2d.engine.pictures import Pictures
@@ -97,7 +99,8 @@ class TrainingStep:
         norm = get_total_norm([p.grad for p in self.parameters if p.grad is not None])
         losses["grad_norm"] = norm
         updated = loss_finite & torch.isfinite(norm)
-        self._update(norm, updated)
+        clip = partial(clip_grads_with_norm_, self.parameters, self.train.optim.max_grad_norm, norm)
+        update_if(updated, self.optimizer, clip)
         if self.scaler:
             self.scaler.update()
         return StepOutcome(losses, updated, loss_finite)
@@ -140,16 +143,6 @@ class TrainingStep:
         if computed.remapped is not None:
             per_element = computed.losses["class_loss_per_element_detached_cpu"]
             pictures.target_remapping(batch, computed.matches, computed.remapped, per_element, iteration)
-
-    def _update(self, norm: Tensor, allowed: Tensor) -> None:
-        """Clip and update where that is allowed, without asking the device if the optimiser can decide there."""
-        on_device = allowed.device.type != "cpu" and getattr(self.optimizer, "_step_supports_amp_scaling", False)
-        if not on_device and not allowed:
-            return
-        clip_grads_with_norm_(self.parameters, self.train.optim.max_grad_norm, norm)
-        if on_device:
-            self.optimizer.found_inf = (~allowed).float()  # type: ignore[attr-defined]  # read by fused optimisers
-        self.optimizer.step()
 
 
 class DeferredOutcome:
