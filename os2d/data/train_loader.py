@@ -28,6 +28,7 @@ from os2d.data.loading import BatchLoader, share_of
 from os2d.data.normalisation import to_tensor
 from os2d.errors import DataError
 from os2d.modeling.box_coder import BoxCoder
+from os2d.randomness import numbered_generator
 from os2d.structures.affine import BoxTransform
 from os2d.structures.boxes import BoxList
 from os2d.structures.sizes import Size, scaled_to_area
@@ -170,7 +171,7 @@ class TrainBatches:
         return -(-len(self.dataset) // self.batch_size)
 
     def __getitem__(self, iteration: int) -> TrainBatch:
-        generator = _generator(self.seed, _AUGMENT, iteration)
+        generator = numbered_generator(self.seed, _AUGMENT, iteration)
         image_ids = self.image_ids_of(iteration)
         chosen = self._choose_hard_patches(image_ids, generator)
         class_ids = self._choose_classes(image_ids, {p.label_global for p in chosen.values()}, generator)
@@ -198,7 +199,7 @@ class TrainBatches:
     def image_ids_of(self, iteration: int) -> list[int]:
         """Return the images of a batch: every epoch is a new order of all images."""
         epoch, position = divmod(iteration, self.batches_per_epoch)
-        generator = _generator(self.seed, _SHUFFLE, epoch)
+        generator = numbered_generator(self.seed, _SHUFFLE, epoch)
         order = torch.randperm(len(self.dataset), generator=generator)
         start = int(torch.randperm(self.batches_per_epoch, generator=generator)[position]) * self.batch_size
         ids = self.dataset.image_ids
@@ -288,11 +289,6 @@ def build_train_loader(
     batches = TrainBatches(dataset, config, box_coder, seed, hard_patches, share)
     workers = config.runtime.num_workers
     return BatchLoader(batches, range(start, stop), workers, pin_memory=config.is_cuda, prefetch=2)
-
-
-def _generator(seed: int, stream: int, number: int) -> Generator:
-    state = np.random.SeedSequence([seed & 0xFFFFFFFF, stream, number]).generate_state(1, np.uint64)[0]
-    return torch.Generator().manual_seed(int(state >> np.uint64(1)))
 
 
 def _local_labels(labels_N: Tensor, class_ids: Sequence[int]) -> Tensor:
