@@ -48,6 +48,11 @@ class DatasetSource:
         """Return whether others know the data set by this name, too."""
         return self.name in PUBLISHED
 
+    @property
+    def label(self) -> str:
+        """Return a name for logs and folders."""
+        return self.annotations.stem if ".json" in self.name else self.name
+
 
 def find_source(name: str, config: CfgNode) -> DatasetSource:
     """Return the files behind an entry of ``DATASETS.TRAIN`` or ``DATASETS.TEST``; nothing is opened.
