@@ -13,7 +13,7 @@ setup(
     license="MIT",
     python_requires=">=3.11",
     packages=find_packages(include=["os2d*", "orchestration*", "experiments*", "baselines*"]),
-    package_data={"orchestration": ["templates/*"]},
+    package_data={"orchestration": ["templates/*"], "baselines.onenet": ["configs/*.yaml"]},
     install_requires=[
         "faster-coco-eval>=1.8",
         "filelock>=4.2",

@@ -28,18 +28,24 @@ def read_config(
         ConfigError: the file cannot be read, or a key or a value is wrong.
     """
     config = defaults()
-    if len(overrides) % 2:
-        raise ConfigError(f"overrides: expected KEY VALUE pairs, got {len(overrides)} words: {' '.join(overrides)}")
     if file is not None:
-        for key, value in _values_of_file(file):
-            _set(config, key, value, f" ({file})")
-    for key, value in zip(overrides[::2], overrides[1::2], strict=True):
-        _set(config, key, value, "")
+        for key, value in values_of_file(file):
+            set_value(config, key, value, f" ({file})")
+    set_overrides(config, overrides)
     config.freeze()
     return config
 
 
-def _values_of_file(file: Path) -> Iterator[tuple[str, Any]]:
+def set_overrides(config: CfgNode, overrides: Sequence[str]) -> None:
+    """Set ``KEY VALUE`` pairs."""
+    if len(overrides) % 2:
+        raise ConfigError(f"overrides: expected KEY VALUE pairs, got {len(overrides)} words: {' '.join(overrides)}")
+    for key, value in zip(overrides[::2], overrides[1::2], strict=True):
+        set_value(config, key, value, "")
+
+
+def values_of_file(file: Path) -> Iterator[tuple[str, Any]]:
+    """Yield dotted key and value of everything in a YAML file."""
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as e:
@@ -59,7 +65,8 @@ def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
             yield f"{prefix}{name}", value
 
 
-def _set(config: CfgNode, key: str, value: Any, where: str) -> None:
+def set_value(config: CfgNode, key: str, value: Any, where: str) -> None:
+    """Set one value; ``where`` ends the message about a wrong one."""
     known = dict(_leaves(config))
     if key not in known:
         raise ConfigError(f"{key}: no such key{where}{_advice(key, known)}")

@@ -78,7 +78,7 @@ def cell_anchors(sizes: Sequence[float], aspect_ratios: Sequence[float]) -> Tens
             width = sqrt(size**2 / ratio)
             height = ratio * width
             anchors.append([-width / 2, -height / 2, width / 2, height / 2])
-    return torch.tensor(anchors)
+    return torch.tensor(anchors, device="cpu")  # also while a network is laid out without memory
 
 
 def boxes_from_deltas(anchors_4L: Tensor, deltas_B4L: Tensor) -> Tensor:

@@ -6,7 +6,9 @@ from math import log, sqrt
 
 import torch
 from torch import Tensor, nn
+from torchvision.ops import FrozenBatchNorm2d
 
+from baselines.onenet.modeling.fcos_head import Scale
 from baselines.onenet.modeling.fpn import FeaturePyramid
 from baselines.onenet.modeling.neck import DeformableConv2d, DeformableStage, PlainStage
 
@@ -25,7 +27,7 @@ def initialise(backbone: nn.Module, head: nn.Module, prior_probability: float, g
     for module in backbone.modules():
         if isinstance(module, nn.Conv2d) and module not in pyramid:
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu", generator=generator)
-        _reset_norm(module)
+        _reset(module)
     for convolution in pyramid:
         nn.init.kaiming_uniform_(convolution.weight, a=1, generator=generator)
         _zero_bias(convolution)
@@ -33,7 +35,7 @@ def initialise(backbone: nn.Module, head: nn.Module, prior_probability: float, g
         if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, DeformableConv2d)):
             nn.init.xavier_uniform_(module.weight, generator=generator)
             _draw_bias(module, generator)
-        _reset_norm(module)
+        _reset(module)
     for module in head.modules():
         if isinstance(module, DeformableStage):
             _zero_bias(module.dcn_offset)
@@ -51,10 +53,12 @@ def _pyramid_convolutions(backbone: nn.Module) -> list[nn.Conv2d]:
     return [module for module in backbone.modules() if isinstance(module, nn.Conv2d) and module not in of_resnet]
 
 
-def _reset_norm(module: nn.Module) -> None:
+def _reset(module: nn.Module) -> None:
     if isinstance(module, (nn.BatchNorm2d, nn.GroupNorm)):
         module.reset_parameters()
-    elif type(module).__name__ == "FrozenBatchNorm2d":
+    elif isinstance(module, Scale):
+        nn.init.ones_(module.scale)
+    elif isinstance(module, FrozenBatchNorm2d):
         for name, buffer in module.named_buffers(recurse=False):
             buffer.fill_(1.0 if name in ("weight", "running_var") else 0.0)
 

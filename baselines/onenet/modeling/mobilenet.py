@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 from torchvision.models import mobilenet_v2, mobilenet_v3_large, mobilenet_v3_small
 from torchvision.ops import FrozenBatchNorm2d
@@ -54,10 +53,8 @@ class MobileNet(nn.Module):
         network = NETWORKS[name]
         self.channels = dict(network.channels)
         self._read_at = {index: feature for feature, index in network.last_blocks.items()}
-        with torch.device("meta"):  # allocates and draws nothing: most of the classifier is thrown away
-            blocks = list(network.build(weights=None).features.children())  # type: ignore[union-attr]
-        kept = blocks[: network.last_blocks["res5"] + 1]
-        self.features = nn.Sequential(*kept).to_empty(device="cpu")
+        blocks = list(network.build(weights=None).features.children())  # type: ignore[union-attr]
+        self.features = nn.Sequential(*blocks[: network.last_blocks["res5"] + 1])
         if norm == "FrozenBN":
             _freeze_norms(self.features)
         if freeze_at:

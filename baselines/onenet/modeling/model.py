@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from yacs.config import CfgNode
 
 from baselines.onenet.inference import Selection, detect
+from baselines.onenet.losses import Criterion
 from baselines.onenet.modeling.backbone import ResNet, build_resnet
 from baselines.onenet.modeling.folding import fold_norms, has_fixed_norms
 from baselines.onenet.modeling.fpn import FeaturePyramid, build_fpn
@@ -76,7 +77,7 @@ class OneNet(Network):
         pixel_mean: Sequence[float],
         pixel_std: Sequence[float],
         selection: Selection,
-        criterion: LossFunction | None = None,
+        criterion: LossFunction,
         precision: torch.dtype = torch.float32,
         channels_last: bool = False,
         compiled: bool = False,
@@ -107,8 +108,8 @@ class OneNet(Network):
         """
         output = self.raw(images)
         if self.training:
-            if targets is None or self.criterion is None:
-                raise ValueError("training needs targets and a criterion")
+            if targets is None:
+                raise ValueError("targets: expected those of every image of a training batch, got None")
             return self.criterion(output, [target.to(self.device) for target in targets])
         return detect(output, output_sizes or output.image_sizes, self.selection)
 
@@ -168,8 +169,12 @@ def build_model(config: CfgNode, generator: torch.Generator | None = None) -> On
         config: the whole tree.
         generator: source of the initial weights; None: one seeded with ``SEED``.
     """
-    backbone = choose("MODEL.BACKBONE.NAME", config.MODEL.BACKBONE.NAME, BACKBONES)(config)
-    head = build_head(config, backbone.channels)
+    build_backbone = choose("MODEL.BACKBONE.NAME", config.MODEL.BACKBONE.NAME, BACKBONES)
+    with torch.device("meta"):  # allocates and draws nothing: every weight is set below, from one generator
+        backbone = build_backbone(config)
+        head = build_head(config, backbone.channels)
+    for part in (backbone, head):
+        part._apply(lambda tensor: torch.empty_like(tensor, device="cpu") if tensor.is_meta else tensor)
     if generator is None:
         generator = torch.Generator().manual_seed(config.SEED)
     with torch.no_grad():
@@ -180,6 +185,7 @@ def build_model(config: CfgNode, generator: torch.Generator | None = None) -> On
         config.MODEL.OneNet.IN_FEATURES,
         pixel_mean=config.MODEL.PIXEL_MEAN,
         pixel_std=config.MODEL.PIXEL_STD,
+        criterion=Criterion(config),
         selection=Selection(config.TEST.DETECTIONS_PER_IMAGE, config.MODEL.OneNet.NMS),
         precision=PRECISIONS[config.TEST.PRECISION],
         channels_last=config.RUNTIME.CHANNELS_LAST,
