@@ -184,6 +184,8 @@ class _Writer:
         if not self._runs.folders():
             return SyncReport(self._location.shown)
         self._location.require_usable()
+        import orchestration.tracking.projection  # noqa: F401 - MLflow takes seconds: not while others wait for the lock
+
         folder = self._runs.root / ".tracking"
         make_folder(folder)
         try:
@@ -222,7 +224,7 @@ class _Writer:
         return min(seconds * 2 ** min(self._failures, 5), max(seconds, 60.0))
 
     def _write_locked(self) -> SyncReport:
-        from orchestration.tracking.projection import Projection  # imports MLflow, which takes more than a second
+        from orchestration.tracking.projection import Projection
 
         projection = self._projection or Projection(self._runs, self._location)
         self._projection = None  # after a failure the store is looked at afresh
