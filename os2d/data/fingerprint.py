@@ -12,7 +12,7 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -72,9 +72,14 @@ class FileHashes:
         self._added = {}
 
 
+def remembered_hashes() -> FileHashes:
+    """Return the hashes of files that were read before."""
+    return FileHashes(_cache_file())
+
+
 def file_fingerprint(path: Path) -> str:
     """Return the hash of a file's content, 64 hex digits."""
-    hashes = FileHashes(_cache_file())
+    hashes = remembered_hashes()
     digest = hashes.of(Path(path))
     hashes.save()
     return digest
@@ -91,14 +96,13 @@ def dataset_fingerprint(name: str, root: Path) -> str:
     source = find_dataset(name, root)
     if source.shelf is not None:
         return shelf_fingerprint(source.shelf)
-    state, started = _visible_state(source), time.monotonic()
-    look = _looks.get(source)
-    if look is None or look.state != state or started >= look.valid_until:
-        fingerprint = _fingerprint_of_sources(source) or _fingerprint_of_files(source)
-        now = time.monotonic()
-        memory_seconds = min((now - started) / LOOKING_SHARE, LONGEST_MEMORY_SECONDS)
-        look = _looks[source] = _Look(fingerprint, state, now + memory_seconds)
-    return look.fingerprint
+    return looked_up(
+        source, _visible_state(source), lambda: _fingerprint_of_sources(source) or _fingerprint_of_files(source)
+    )
+
+
+State = tuple[tuple[int, int] | None, ...]
+"""Sizes and times of change of files and folders; None for one that is missing."""
 
 
 @dataclass(frozen=True)
@@ -106,21 +110,40 @@ class _Look:
     """What a data set was found to be, and until which time of the monotonic clock this is believed."""
 
     fingerprint: str
-    state: tuple[tuple[int, int] | None, ...]
+    state: State
     valid_until: float
 
 
-_looks: dict[DatasetSource, _Look] = {}
+_looks: dict[Hashable, _Look] = {}
 
 
-def _visible_state(source: DatasetSource) -> tuple[tuple[int, int] | None, ...]:
+def looked_up(source: Hashable, state: State, find: Callable[[], str]) -> str:
+    """Return the fingerprint that ``find`` finds, or found a moment ago when the state was the same.
+
+    Args:
+        source: what is looked at.
+        state: of its files, as far as a glance shows it.
+        find: looks at every file.
+    """
+    started = time.monotonic()
+    look = _looks.get(source)
+    if look is None or look.state != state or started >= look.valid_until:
+        fingerprint = find()
+        now = time.monotonic()
+        memory_seconds = min((now - started) / LOOKING_SHARE, LONGEST_MEMORY_SECONDS)
+        look = _looks[source] = _Look(fingerprint, state, now + memory_seconds)
+    return look.fingerprint
+
+
+def _visible_state(source: DatasetSource) -> State:
     """Return size and time of change of the table and the folders, which show most changes at once."""
     places = [source.annotation, source.images, source.class_images]
     places += source.conversion.decided_by if source.conversion else ()
-    return tuple(_size_and_time(place) for place in places if place is not None)
+    return tuple(size_and_time(place) for place in places if place is not None)
 
 
-def _size_and_time(path: Path) -> tuple[int, int] | None:
+def size_and_time(path: Path) -> tuple[int, int] | None:
+    """Return the size and the time of change of a file or folder; None where there is none."""
     try:
         status = path.stat()
     except OSError:
@@ -136,7 +159,7 @@ def _fingerprint_of_sources(source: DatasetSource) -> str | None:
     found = [path for path in source.conversion.decided_by if path.is_file()] if source.conversion else []
     if not found:
         return None
-    hashes = FileHashes(_cache_file())
+    hashes = remembered_hashes()
     contents = "".join(f"{path.name}\n{hashes.of(path)}\n" for path in found)
     hashes.save()
     return hashlib.sha256(f"{source.name}\n{source.nominal_size}\n{contents}".encode()).hexdigest()
@@ -144,7 +167,7 @@ def _fingerprint_of_sources(source: DatasetSource) -> str | None:
 
 def _fingerprint_of_files(source: DatasetSource) -> str:
     named_files = _named_files(source)
-    hashes = FileHashes(_cache_file())
+    hashes = remembered_hashes()
     total = hashlib.sha256(f"{source.nominal_size}\n{hashes.of(source.annotation)}\n".encode())
     for folder, file_name, line in named_files:
         path = folder / file_name
@@ -211,7 +234,7 @@ def _cache_file() -> Path:
 
 def _read_known(path: Path) -> Mapping[str, str]:
     """Return the remembered hashes; without a readable file every file is hashed again."""
-    return _parse_known(path, _size_and_time(path))
+    return _parse_known(path, size_and_time(path))
 
 
 @lru_cache(maxsize=2)

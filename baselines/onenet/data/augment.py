@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
 
-import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Generator, Tensor
 from yacs.config import CfgNode
 
 from baselines.onenet.data.resize import shortest_edge_size
@@ -86,27 +85,40 @@ class Crop:
 Step = Mirror | Resize | Crop
 
 
-def draw_steps(size: Size, config: CfgNode, random: np.random.Generator) -> list[Step]:
+def draw_steps(size: Size, config: CfgNode, generator: Generator) -> list[Step]:
     """Return the steps for one training image of a size, as ``INPUT`` wants them."""
     settings = config.INPUT
     steps: list[Step] = []
-    if settings.RANDOM_FLIP == "horizontal" and random.random() < 0.5:
+    if settings.RANDOM_FLIP == "horizontal" and _coin(generator):
         steps.append(Mirror())
-    if settings.CROP.ENABLED and random.random() < 0.5:
-        larger = shortest_edge_size(size, int(random.choice(SIZES_BEFORE_CROP)), inf)
+    if settings.CROP.ENABLED and _coin(generator):
+        larger = shortest_edge_size(size, _choice(SIZES_BEFORE_CROP, generator), inf)
         smallest_px, largest_px = settings.CROP.SIZE
-        crop = _draw_crop(larger, smallest_px, largest_px, random)
+        crop = _draw_crop(larger, smallest_px, largest_px, generator)
         steps += [Resize(larger), crop]
         size = crop.target
-    shorter = int(random.choice(settings.MIN_SIZE_TRAIN))
+    shorter = _choice(settings.MIN_SIZE_TRAIN, generator)
     return [*steps, Resize(shortest_edge_size(size, shorter, settings.MAX_SIZE_TRAIN))]
 
 
-def _draw_crop(size: Size, smallest_px: int, largest_px: int, random: np.random.Generator) -> Crop:
+def _draw_crop(size: Size, smallest_px: int, largest_px: int, generator: Generator) -> Crop:
     """Return a crop whose edges and place are uniform over the possible whole numbers."""
-    h, w = (int(random.integers(min(edge, smallest_px), min(edge, largest_px) + 1)) for edge in (size.h, size.w))
-    top, left = int(random.integers(size.h - h + 1)), int(random.integers(size.w - w + 1))
+    h, w = (_whole(min(edge, smallest_px), min(edge, largest_px), generator) for edge in (size.h, size.w))
+    top, left = _whole(0, size.h - h, generator), _whole(0, size.w - w, generator)
     return Crop(left, top, Size(w, h))
+
+
+def _coin(generator: Generator) -> bool:
+    return bool(torch.rand((), generator=generator) < 0.5)
+
+
+def _choice(values: Sequence[int], generator: Generator) -> int:
+    return values[_whole(0, len(values) - 1, generator)]
+
+
+def _whole(smallest: int, largest: int, generator: Generator) -> int:
+    """Return a whole number; both ends are possible."""
+    return int(torch.randint(smallest, largest + 1, (), generator=generator))
 
 
 def transform_image(image: Image.Image, steps: Sequence[Step]) -> Image.Image:

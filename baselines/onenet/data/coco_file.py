@@ -65,15 +65,20 @@ def read_coco(source: DatasetSource) -> CocoDataset:
     )
 
 
+def unreadable(source: DatasetSource, error: OSError) -> DataError:
+    """Return what to say when an annotation file cannot be read."""
+    if isinstance(error, FileNotFoundError):
+        place = f"; DATASETS.ROOT or ${ROOT_VARIABLE} is the folder of {source.name}" if source.is_published else ""
+        return DataError(f"{source.annotations}: no such annotation file{place}")
+    return DataError(f"{source.annotations}: cannot be read: {error.strerror}")
+
+
 def _content(source: DatasetSource) -> Entry:
     path = source.annotations
     try:
         content = json.loads(path.read_bytes())
-    except FileNotFoundError as e:
-        place = f"; DATASETS.ROOT or ${ROOT_VARIABLE} is the folder of {source.name}" if source.is_published else ""
-        raise DataError(f"{path}: no such annotation file{place}") from e
     except OSError as e:
-        raise DataError(f"{path}: cannot be read: {e.strerror}") from e
+        raise unreadable(source, e) from e
     except ValueError as e:
         raise DataError(f"{path}: is not JSON: {e}; the file is damaged or incomplete, get it again") from e
     for key in ("images", "annotations", "categories"):

@@ -10,7 +10,7 @@ from yacs.config import CfgNode
 from baselines.onenet.data.catalog import find_source
 from baselines.onenet.data.coco_dataset import CocoDataset
 from baselines.onenet.data.coco_file import read_coco
-from baselines.onenet.data.order import TrainingOrder, random_of_place
+from baselines.onenet.data.order import TrainingOrder, generator_of_place
 from baselines.onenet.data.sample import Sample, evaluation_sample, training_sample
 from os2d.data.loading import BatchLoader
 from os2d.errors import ConfigError
@@ -49,8 +49,8 @@ class TrainingImages:
 
     def _sample(self, place: int, image: int) -> Sample:
         dataset, position = self.images[image].tolist()
-        random = random_of_place(self.config.SEED, place)
-        return training_sample(self.datasets[dataset], position, self.config, random)
+        generator = generator_of_place(self.config.SEED, place)
+        return training_sample(self.datasets[dataset], position, self.config, generator)
 
 
 class TestImages:

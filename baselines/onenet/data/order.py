@@ -12,6 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Generator
+
+from os2d.randomness import numbered_generator
 
 Numbers = npt.NDArray[np.int64]
 
@@ -85,13 +89,14 @@ class TrainingOrder:
         """Return places and images of this process in a stretch of whole passes."""
         images = len(self.group)
         passes = -(-DRAWS_AT_ONCE // images)
-        random = np.random.default_rng([self.seed, ORDER_STREAM, stretch])
-        order = random.permuted(np.tile(np.arange(images), (passes, 1)), axis=1).reshape(-1)
+        generator = numbered_generator(self.seed, ORDER_STREAM, stretch)
+        keys = torch.rand(passes, images, generator=generator, dtype=torch.float64)
+        order = keys.argsort(dim=1, stable=True).reshape(-1).numpy()
         places = stretch * passes * images + np.arange(len(order))
         mine = places % self.world_size == self.rank
         return np.stack([places[mine], order[mine]], axis=1)
 
 
-def random_of_place(seed: int, place: int) -> np.random.Generator:
+def generator_of_place(seed: int, place: int) -> Generator:
     """Return the generator for the image at a place of the line."""
-    return np.random.default_rng([seed, SAMPLE_STREAM, place])
+    return numbered_generator(seed, SAMPLE_STREAM, place)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from PIL import Image, ImageOps
-from torch import Tensor
+from torch import Generator, Tensor
 from yacs.config import CfgNode
 
 from baselines.onenet.data.augment import Resize, Step, draw_steps, transform_boxes, transform_image
@@ -44,13 +44,13 @@ class Sample:
         return replace(self, image=self.image.pin_memory(), targets=targets)
 
 
-def training_sample(dataset: CocoDataset, index: int, config: CfgNode, random: np.random.Generator) -> Sample:
+def training_sample(dataset: CocoDataset, index: int, config: CfgNode, generator: Generator) -> Sample:
     """Return the image at a position, changed at random as ``INPUT`` wants, with the objects still in it.
 
     Raises:
         DataError: the image cannot be used.
     """
-    return changed_sample(dataset, index, draw_steps(dataset.sizes[index], config, random))
+    return changed_sample(dataset, index, draw_steps(dataset.sizes[index], config, generator))
 
 
 def changed_sample(dataset: CocoDataset, index: int, steps: Sequence[Step]) -> Sample:
