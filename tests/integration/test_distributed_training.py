@@ -73,7 +73,9 @@ def assert_same_training(first: Path, second: Path, steps: int) -> None:
         torch.testing.assert_close(two[key], tensor, rtol=1e-4, atol=1e-5, msg=lambda m, key=key: f"{key}: {m}")
 
 
-@pytest.mark.parametrize("changed", [V1, CONTRASTIVE], ids=["v1", "contrastive"])
+@pytest.mark.parametrize(
+    "changed", [pytest.param(V1, marks=pytest.mark.cluster), CONTRASTIVE], ids=["v1", "contrastive"]
+)
 def test_two_processes_train_as_one_does(changed: dict[str, object], shelf: Path, tmp_path: Path) -> None:
     config = config_of(shelf, **changed)
     for processes in (1, 2):
@@ -81,6 +83,7 @@ def test_two_processes_train_as_one_does(changed: dict[str, object], shelf: Path
     assert_same_training(tmp_path / "1", tmp_path / "2", steps=4)
 
 
+@pytest.mark.cluster
 def test_a_signal_to_the_launcher_ends_all_and_the_same_command_resumes(shelf: Path, tmp_path: Path) -> None:
     config = config_of(shelf, train__optim__max_iter=12, eval__iter=12)
     finish(start(tmp_path / "whole", config, 2))

@@ -10,10 +10,11 @@ from orchestration.tracking.mlflow_store import MlflowStore
 from orchestration.tracking.store_location import StoreLocation
 from tests.unit.trial_folders import done, make_trial
 
+pytestmark = pytest.mark.cluster
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.slow
 def test_eight_processes_may_sync_into_one_new_store_at_once(tmp_path, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     for seed in range(4):
@@ -33,7 +34,6 @@ def test_eight_processes_may_sync_into_one_new_store_at_once(tmp_path, monkeypat
     assert {run.metrics["mAP_at_0.5"] for run in runs} == {0.4}
 
 
-@pytest.mark.slow
 def test_eight_processes_may_open_one_new_store_at_once(tmp_path):
     """Two runs folders may share a database, then no lock of a runs folder helps."""
     uri = f"sqlite:///{tmp_path}/shared.db"

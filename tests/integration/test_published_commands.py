@@ -53,6 +53,11 @@ TRAININGS = {
     "V2 without mining": TRAIN_V2_WITHOUT_MINING,
     "V1": TRAIN_V1,
 }
+TRAINING_RUNS = [
+    name if name == "V2 with mining" else pytest.param(name, marks=pytest.mark.cluster) for name in TRAININGS
+]
+"""By default the one with all parts runs."""
+
 COMMANDS = EVALUATIONS | TRAININGS
 
 SMALL = """
@@ -172,7 +177,7 @@ def test_evaluations_run(complete_folder: Path, name: str, capsys: pytest.Captur
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", TRAININGS)
+@pytest.mark.parametrize("name", TRAINING_RUNS)
 def test_trainings_run_and_leave_what_can_be_evaluated(
     complete_folder: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -48,6 +48,7 @@ def test_ray_gives_the_numbers_of_a_local_run_and_survives_killed_workers(projec
     assert "╭" not in out
 
 
+@pytest.mark.cluster
 def test_ctrl_c_saves_and_stops_within_ten_seconds(project, undisturbed):
     process = project.start(*RAY, "--seconds", "0.1")
     project.wait_until_logged(random.Random(1).randint(2, 20))
@@ -63,6 +64,7 @@ def test_ctrl_c_saves_and_stops_within_ten_seconds(project, undisturbed):
     project.require_one_worker_at_a_time()
 
 
+@pytest.mark.cluster
 def test_workers_of_a_killed_driver_save_and_stop(project, undisturbed):
     process = project.start(*RAY, "--seconds", "0.1")
     project.wait_until_logged(random.Random(2).randint(2, 20))
@@ -78,6 +80,7 @@ def test_workers_of_a_killed_driver_save_and_stop(project, undisturbed):
     assert list((project.runs.root / ".ray").iterdir()) == []
 
 
+@pytest.mark.cluster
 def test_a_failure_is_tried_once_more_and_blocks_what_needs_it(project):
     content = project.file.read_text()
     project.file.write_text(content.replace('Variant("b", {"optim.lr": 1})', 'Variant("b", {"fail_at": 3})'))
