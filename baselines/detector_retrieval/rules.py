@@ -1,0 +1,63 @@
+"""Checking the values of a configuration tree against tables of rules, before anything runs.
+
+Light on purpose (no torch): planners check every trial.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
+from math import isfinite
+from typing import Any
+
+from yacs.config import CfgNode
+
+from os2d.config_check import Rule
+from os2d.data.catalog import find_dataset, is_known, resolved_root
+from os2d.errors import ConfigError
+from os2d.modeling.choices import choose
+
+__all__ = ["Rule", "check_dataset_name", "check_tree", "is_positive", "is_whole", "value_at"]
+
+
+def check_tree(config: CfgNode, choices: Mapping[str, Sequence[str]], rules: Sequence[Rule]) -> None:
+    """Check every value that a table names.
+
+    Raises:
+        ConfigError: a value cannot be used; the message names the key, the value and what is allowed.
+    """
+    for key, names in choices.items():
+        choose(key, str(value_at(config, key)), dict.fromkeys(names))
+    for rule in rules:
+        for key in rule.keys:
+            value = value_at(config, key)
+            if not rule.holds(value):
+                raise ConfigError(f"{key}: expected {rule.expected}, got {value!r}")
+
+
+def check_dataset_name(key: str, name: object, root: str) -> None:
+    """Check that a detection data set exists; its files are looked at elsewhere, they may lie on another machine.
+
+    Raises:
+        ConfigError: the name is none.
+        DataError: there is no such data set.
+    """
+    if not isinstance(name, str) or not name:
+        raise ConfigError(f"{key}: expected the name of a data set, got {name!r}")
+    if not is_known(name):
+        find_dataset(name, resolved_root(root))
+
+
+def value_at(config: CfgNode, key: str) -> Any:
+    """Return the value of a dotted key."""
+    return reduce(lambda node, part: node[part], key.split("."), config)
+
+
+def is_positive(value: object) -> bool:
+    """Tell whether a value is a finite number above 0."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value) and value > 0
+
+
+def is_whole(at_least: int) -> Callable[[object], bool]:
+    """Return what tells whether a value is a whole number from a limit on."""
+    return lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= at_least
