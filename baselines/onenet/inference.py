@@ -69,7 +69,7 @@ def without_overlaps(candidates: Candidates) -> Tensor:
     image_B1 = torch.arange(len(boxes_BT4), device=boxes_BT4.device)[:, None]
     group_BT = image_B1 * (classes_BT.max() + 1) + classes_BT
     # Groups are told apart by moving their boxes far from each other, which single precision would round.
-    kept = batched_nms(boxes_BT4.flatten(0, 1).double(), scores_BT.flatten(), group_BT.flatten(), NMS_IOU)
+    kept = batched_nms(boxes_BT4.flatten(0, 1).double(), scores_BT.flatten().double(), group_BT.flatten(), NMS_IOU)
     mask = torch.zeros_like(scores_BT.flatten(), dtype=torch.bool)
     mask[kept] = True
     return mask.view_as(scores_BT)

@@ -198,6 +198,16 @@ MODELS = (
         ),
     ),
     ModelDownload(
+        name="resnet18-torchvision",
+        files=(
+            RemoteFile(
+                "models/resnet18-f37072fd.pth",
+                url="https://download.pytorch.org/models/resnet18-f37072fd.pth",
+                sha256_prefix="f37072fd",
+            ),
+        ),
+    ),
+    ModelDownload(
         name="resnet50-torchvision",
         files=(
             RemoteFile(
@@ -253,6 +263,24 @@ MODELS = (
         converted="models/resnet50_caffe2_groupnorm.pth",
     ),
     ModelDownload(
+        name="resnet50-msra",
+        files=(
+            RemoteFile(
+                "models/MSRA-R-50.pkl",
+                url="https://dl.fbaipublicfiles.com/detectron/ImageNetPretrained/MSRA/R-50.pkl",
+            ),
+        ),
+    ),
+    ModelDownload(
+        name="resnet101-msra",
+        files=(
+            RemoteFile(
+                "models/MSRA-R-101.pkl",
+                url="https://dl.fbaipublicfiles.com/detectron/ImageNetPretrained/MSRA/R-101.pkl",
+            ),
+        ),
+    ),
+    ModelDownload(
         name="maskrcnn-r50",
         files=(
             RemoteFile(
@@ -299,6 +327,35 @@ MODELS = (
         note=(
             "shared by the author of OS2D in an issue of the project (number 33), who was 'not sure whether those are "
             "the correct ones'; to be unpacked by hand in the folder that holds models"
+        ),
+    ),
+    ModelDownload(
+        name="resnet50-detectron2",
+        files=(
+            RemoteFile(
+                "models/detectron2/ImageNetPretrained/torchvision/R-50.pkl",
+                url="https://dl.fbaipublicfiles.com/detectron2/ImageNetPretrained/torchvision/R-50.pkl",
+            ),
+        ),
+    ),
+    ModelDownload(
+        name="mobilenet-v2-torchvision",
+        files=(
+            RemoteFile(
+                "models/mobilenet_v2-b0353104.pth",
+                url="https://download.pytorch.org/models/mobilenet_v2-b0353104.pth",
+                sha256_prefix="b0353104",
+            ),
+        ),
+    ),
+    ModelDownload(
+        name="mobilenet-v3-large-torchvision",
+        files=(
+            RemoteFile(
+                "models/mobilenet_v3_large-8738ca79.pth",
+                url="https://download.pytorch.org/models/mobilenet_v3_large-8738ca79.pth",
+                sha256_prefix="8738ca79",
+            ),
         ),
     ),
     ModelDownload(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import re
 import tarfile
 import warnings
@@ -10,9 +11,10 @@ import zipfile
 from argparse import Namespace
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
+from torch import Tensor
 
 from os2d.errors import CheckpointError
 from os2d.modeling.missing_weights import why_missing
@@ -76,11 +78,23 @@ def write_whole(path: str | Path, content: Mapping[str, Any]) -> None:
     Raises:
         CheckpointError: if the file cannot be written, for example because the disk is full.
     """
-    path = Path(path)
+    _write_whole(Path(path), lambda file: torch.save(content, file))
+
+
+def write_pickle_whole(path: str | Path, content: Mapping[str, Any]) -> None:
+    """Write a plain pickle with NumPy arrays in place of tensors, as detectron2 reads it; complete or not at all.
+
+    Raises:
+        CheckpointError: if the file cannot be written, for example because the disk is full.
+    """
+    _write_whole(Path(path), lambda file: pickle.dump(_with_arrays(content), file, protocol=2))
+
+
+def _write_whole(path: Path, write: Callable[[BinaryIO], None]) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
-            torch.save(content, file)
+            write(file)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -156,3 +170,10 @@ def _with_tensors(value: Any) -> Any:
     if isinstance(value, Mapping) and any(isinstance(v, Mapping | PickledArray | PickledType) for v in value.values()):
         return {key: _with_tensors(entry) for key, entry in value.items()}
     return value
+
+
+def _with_arrays(value: Any) -> Any:
+    """Return nested content with tensors as NumPy arrays."""
+    if isinstance(value, Tensor):
+        return value.detach().cpu().contiguous().numpy()
+    return {key: _with_arrays(entry) for key, entry in value.items()} if isinstance(value, Mapping) else value

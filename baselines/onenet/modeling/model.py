@@ -169,17 +169,22 @@ def build_model(config: CfgNode, generator: torch.Generator | None = None) -> On
         config: the whole tree.
         generator: source of the initial weights; None: one seeded with ``SEED``.
     """
-    build_backbone = choose("MODEL.BACKBONE.NAME", config.MODEL.BACKBONE.NAME, BACKBONES)
-    with torch.device("meta"):  # allocates and draws nothing: every weight is set below, from one generator
-        backbone = build_backbone(config)
-        head = build_head(config, backbone.channels)
-    for part in (backbone, head):
-        part._apply(lambda tensor: torch.empty_like(tensor, device="cpu") if tensor.is_meta else tensor)
+    model = lay_out_model(config)
+    model._apply(lambda tensor: torch.empty_like(tensor, device="cpu") if tensor.is_meta else tensor)
     if generator is None:
         generator = torch.Generator().manual_seed(config.SEED)
     with torch.no_grad():
-        initialise(backbone, head, config.MODEL.OneNet.PRIOR_PROB, generator)
-    model = OneNet(
+        initialise(model.backbone, model.head, config.MODEL.OneNet.PRIOR_PROB, generator)
+    return model.to(memory_format=model.layout)
+
+
+def lay_out_model(config: CfgNode) -> OneNet:
+    """Return the configured network without memory for its weights: their names and shapes."""
+    build_backbone = choose("MODEL.BACKBONE.NAME", config.MODEL.BACKBONE.NAME, BACKBONES)
+    with torch.device("meta"):  # allocates and draws nothing
+        backbone = build_backbone(config)
+        head = build_head(config, backbone.channels)
+    return OneNet(
         backbone,
         head,
         config.MODEL.OneNet.IN_FEATURES,
@@ -191,4 +196,3 @@ def build_model(config: CfgNode, generator: torch.Generator | None = None) -> On
         channels_last=config.RUNTIME.CHANNELS_LAST,
         compiled=config.RUNTIME.COMPILE,
     )
-    return model.to(memory_format=model.layout)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,14 @@ from os2d.modeling.conversion import (
     maskrcnn_benchmark,
     recognition,
     torchvision_to_cirtorch,
+    torchvision_to_detectron2,
     torchvision_to_maskrcnn_benchmark,
     weakalign,
 )
 from os2d.modeling.conversion.maskrcnn_benchmark import ImageUnits
 from os2d.modeling.conversion.recognition import Layout, Recognised
 from os2d.modeling.conversion.resnet import Converted
+from os2d.modeling.weights_file import write_pickle_whole, write_whole
 
 HERE = "init.model"
 """The target of weights that are to be loaded into this project's network."""
@@ -40,6 +42,8 @@ class Conversion:
         convert: the pure function; only detectors need the units of their images.
         output_name: of the written file, made of the input's ``stem`` and ``suffix`` and the ``depth`` of the ResNet.
         entry: of the written file that holds the weights; empty: the file itself.
+        further: entries of the written file.
+        write: how the file is written.
     """
 
     source: Layout
@@ -47,6 +51,8 @@ class Conversion:
     convert: Callable[[Mapping[str, Tensor], ImageUnits], Converted]
     output_name: str
     entry: str = ""
+    further: Mapping[str, Any] = field(default_factory=dict)
+    write: Callable[[Path, Mapping[str, Any]], None] = write_whole
 
     def output_path(self, path: Path, architecture: str) -> Path:
         """Return the published name of the result, beside the file it is made from."""
@@ -56,7 +62,7 @@ class Conversion:
 
     def content(self, converted: Converted) -> dict[str, Any]:
         """Return what the written file holds."""
-        return {self.entry: converted.weights} if self.entry else dict(converted.weights)
+        return {self.entry: converted.weights, **self.further} if self.entry else dict(converted.weights)
 
 
 CONVERSIONS: Mapping[str, Conversion] = {
@@ -107,6 +113,15 @@ CONVERSIONS_OF_TORCHVISION: Mapping[str, Conversion] = {
         "maskrcnn-benchmark",
         lambda weights, units: torchvision_to_maskrcnn_benchmark.convert(weights),
         "{stem}_maskrcnnbenchmark{suffix}",
+    ),
+    "detectron2": Conversion(
+        recognition.TORCHVISION,
+        "detectron2",
+        lambda weights, units: torchvision_to_detectron2.convert(weights),
+        "torchvision-R-{depth}.pkl",
+        entry="model",
+        further={"__author__": "torchvision", "matching_heuristics": True},
+        write=write_pickle_whole,
     ),
 }
 """Other project -> how a ResNet trained under torchvision's names gets there."""

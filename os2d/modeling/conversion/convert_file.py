@@ -13,7 +13,7 @@ from os2d.modeling.conversion.conversions import CONVERSIONS, HERE, Conversion, 
 from os2d.modeling.conversion.maskrcnn_benchmark import ImageUnits, read_units
 from os2d.modeling.conversion.recognition import PLACES, Recognised, recognise
 from os2d.modeling.network_description import configuration_of
-from os2d.modeling.weights_file import load_weights, write_whole
+from os2d.modeling.weights_file import load_weights
 
 AUTO = "auto"
 """The layout is told from the keys."""
@@ -91,7 +91,7 @@ def convert_file(
     if architecture is not None and converted.architecture != architecture:
         raise CheckpointError(f"{path}: expected a {architecture}, found a {converted.architecture}")
     written = _output_path(conversion.output_path(path, converted.architecture), output, path, replace)
-    write_whole(written, conversion.content(converted))
+    conversion.write(written, conversion.content(converted))
     return ConversionReport(
         input=str(path),
         layout=found.layout.name,
