@@ -72,6 +72,11 @@ class TrainKeys(NamedTuple):
     anchors: AnchorKeys
     regions: RegionKeys
 
+    def to(self, device: torch.device) -> TrainKeys:
+        """Return the numbers on a device."""
+        anchors = AnchorKeys(*(part.to(device, non_blocking=True) for part in self.anchors))
+        return TrainKeys(anchors, RegionKeys(*(part.to(device, non_blocking=True) for part in self.regions)))
+
 
 class Scored(NamedTuple):
     """What the network says of its proposals: boxes, scores in [0, 1] and codes, and the gate of every image."""
