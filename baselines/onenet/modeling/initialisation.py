@@ -27,6 +27,8 @@ def initialise(backbone: nn.Module, head: nn.Module, prior_probability: float, g
     for module in backbone.modules():
         if isinstance(module, nn.Conv2d) and module not in pyramid:
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu", generator=generator)
+            if module.bias is not None:  # of squeeze and excitation
+                nn.init.zeros_(module.bias)
         _reset(module)
     for convolution in pyramid:
         nn.init.kaiming_uniform_(convolution.weight, a=1, generator=generator)
