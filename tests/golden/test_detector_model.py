@@ -10,7 +10,7 @@ from golden_cases import Case, Golden
 from PIL import Image
 
 from baselines.detector_retrieval.detector.config import default_config
-from baselines.detector_retrieval.detector.detection import detect, views_of
+from baselines.detector_retrieval.detector.detection import detect, seen_in, views_of
 from baselines.detector_retrieval.detector.images import pixels_of
 from baselines.detector_retrieval.detector.model import Detector, build_detector
 from baselines.detector_retrieval.detector.structures import Objects
@@ -105,6 +105,7 @@ def test_detections_of_several_sizes_are_merged(golden: Golden) -> None:
     config = default_config()
     config.INPUT.MIN_SIZE_TEST, config.INPUT.MAX_SIZE_TEST = int(case["min_size_test"]), int(case["max_size_test"])
     config.TEST.BBOX_AUG.ENABLED, config.TEST.BBOX_AUG.SCALES = True, case["scales"].tolist()
-    [found] = detect(detector_of(case).eval(), [Image.fromarray(case["image_u8"])], views_of(config))
+    views = views_of(config)
+    found = detect(detector_of(case).eval(), seen_in(Image.fromarray(case["image_u8"]), views), views)
     assert list(found.size) == case["size_wh"].tolist()
     assert_same_detections(found, case)

@@ -99,7 +99,7 @@ _C.SOLVER.VALIDATION_PERIOD = 500
 _C.SOLVER.IMS_PER_BATCH = 16
 
 _C.TEST = CfgNode()
-_C.TEST.IMS_PER_BATCH = 8
+_C.TEST.IMS_PER_BATCH = 8  # as published: one image at a time for each of 8 GPUs, which is how it is done here
 _C.TEST.BBOX_AUG = CfgNode()
 _C.TEST.BBOX_AUG.ENABLED = False  # detect at several sizes and merge
 _C.TEST.BBOX_AUG.H_FLIP = False  # also in the mirrored image
@@ -112,7 +112,7 @@ _C.runtime.data_root = ""  # folder of the data sets; empty: $ONESHOT_DATA, else
 _C.runtime.num_threads = 0  # of torch; 0: its own choice
 _C.runtime.checkpoint_seconds = 600.0  # save what resumes an interrupted training so often
 
-NEUTRAL_KEYS = ("OUTPUT_DIR", "DATALOADER.NUM_WORKERS", "DATALOADER.CACHE_IMAGES", "runtime.")
+NEUTRAL_KEYS = ("OUTPUT_DIR", "TEST.IMS_PER_BATCH", "DATALOADER.NUM_WORKERS", "DATALOADER.CACHE_IMAGES", "runtime.")
 """Keys, or prefixes ending in a dot, that cannot change any result."""
 
 

@@ -17,7 +17,6 @@ from yacs.config import CfgNode
 from baselines.detector_retrieval.detector.images import pixels_of, resized_size
 from baselines.detector_retrieval.detector.model import Detector
 from baselines.detector_retrieval.detector.postprocess import ClassBoxes
-from baselines.detector_retrieval.detector.structures import Detections
 from os2d.data.images import resize
 from os2d.structures.boxes import BoxList
 from os2d.structures.sizes import Size
@@ -44,26 +43,27 @@ def views_of(config: CfgNode) -> list[View]:
     return views
 
 
-def detect(detector: Detector, pictures: Sequence[Image.Image], views: Sequence[View]) -> list[BoxList]:
-    """Return what is in each of some RGB pictures, at the size of the first view; fields ``scores``, ``labels``."""
-    seen = [_class_boxes(detector, pictures, view) for view in views]
-    merged = [_in_the_frame_of_the_first(of_picture) for of_picture in zip(*seen, strict=True)]
-    found = [(detector.filter(boxes.boxes_NC4, boxes.scores_NC), boxes.size) for boxes in merged]
-    return [_box_list(detections, size) for detections, size in found]
+def seen_in(picture: Image.Image, views: Sequence[View]) -> list[Tensor]:
+    """Return the bytes (h, w, 3) of an RGB picture in every view; loader processes do this."""
+    seen = []
+    for view in views:
+        resized = resize(picture, resized_size(Size.of_image(picture), view.short_side, view.longest))
+        if view.is_mirrored:
+            resized = resized.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        seen.append(torch.from_numpy(np.array(resized)))
+    return seen
 
 
-def _class_boxes(detector: Detector, pictures: Sequence[Image.Image], view: View) -> list[ClassBoxes]:
-    device = next(detector.parameters()).device
-    images = [pixels_of(_seen(picture, view)).to(device) for picture in pictures]
-    found = detector.class_boxes(detector.to_batch(images))
-    return [_mirrored(boxes) for boxes in found] if view.is_mirrored else found
+def detect(detector: Detector, seen_hw3: Sequence[Tensor], views: Sequence[View]) -> BoxList:
+    """Return what is in a picture, given what is seen of it, at the size of the first view.
 
-
-def _seen(picture: Image.Image, view: View) -> Tensor:
-    resized = resize(picture, resized_size(Size.of_image(picture), view.short_side, view.longest))
-    if view.is_mirrored:
-        resized = resized.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    return torch.from_numpy(np.array(resized))
+    Fields ``scores`` and ``labels``.
+    """
+    found = [_class_boxes(detector, image, view) for image, view in zip(seen_hw3, views, strict=True)]
+    merged = _in_the_frame_of_the_first(found)
+    detections = detector.filter(merged.boxes_NC4, merged.scores_NC)
+    fields = {"scores": detections.scores_N, "labels": detections.labels_N}
+    return BoxList(detections.boxes_N4, merged.size, fields)
 
 
 def mirrored(boxes: Tensor, width: int) -> Tensor:
@@ -72,8 +72,10 @@ def mirrored(boxes: Tensor, width: int) -> Tensor:
     return torch.stack([width - 1 - right, top, width - 1 - left, bottom], dim=-1)
 
 
-def _mirrored(found: ClassBoxes) -> ClassBoxes:
-    return found._replace(boxes_NC4=mirrored(found.boxes_NC4, found.size.w))
+def _class_boxes(detector: Detector, image_hw3: Tensor, view: View) -> ClassBoxes:
+    image_3hw = pixels_of(image_hw3.to(next(detector.parameters()).device))
+    [found] = detector.class_boxes(detector.to_batch([image_3hw]))
+    return found._replace(boxes_NC4=mirrored(found.boxes_NC4, found.size.w)) if view.is_mirrored else found
 
 
 def _in_the_frame_of_the_first(found: Sequence[ClassBoxes]) -> ClassBoxes:
@@ -85,7 +87,3 @@ def _in_the_frame_of_the_first(found: Sequence[ClassBoxes]) -> ClassBoxes:
 def _resized(boxes_NC4: Tensor, size: Size, frame: Size) -> Tensor:
     ratio = (frame.w / size.w, frame.h / size.h)
     return boxes_NC4 * boxes_NC4.new_tensor([*ratio, *ratio])
-
-
-def _box_list(found: Detections, size: Size) -> BoxList:
-    return BoxList(found.boxes_N4, size, {"scores": found.scores_N, "labels": found.labels_N})

@@ -104,7 +104,8 @@ class ProposalSelector:
     ) -> list[Proposals]:
         scores_BN, best_BN = logits_BA.sigmoid().topk(min(self.per_level_before, logits_BA.shape[1]), dim=1)
         codes_BN4 = codes_BA4.gather(1, best_BN[..., None].expand(-1, -1, 4))
-        boxes_BN4 = CODER.decode(codes_BN4, anchors_A4[best_BN])
+        # A box of a training that diverged may be no number: pooling it would end the process, the loss will tell.
+        boxes_BN4 = CODER.decode(codes_BN4, anchors_A4[best_BN]).nan_to_num(0.0)
         found = []
         for boxes_N4, scores_N, size in zip(boxes_BN4, scores_BN, sizes, strict=True):
             boxes_N4 = clip(boxes_N4, size)
