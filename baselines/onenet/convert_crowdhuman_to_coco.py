@@ -1,0 +1,42 @@
+"""Write CrowdHuman's annotations in COCO's format: ``python baselines/onenet/convert_crowdhuman_to_coco.py``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from baselines.onenet.config import default_config
+from baselines.onenet.data.catalog import data_root
+from baselines.onenet.data.odgt import convert_odgt
+from os2d.errors import Os2dError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Convert the splits and return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--root",
+        type=Path,
+        help="folder with annotation_SPLIT.odgt and CrowdHuman_SPLIT; default: crowdhuman in $DETECTRON2_DATASETS",
+    )
+    parser.add_argument("--splits", nargs="+", default=["val", "train"], metavar="SPLIT")
+    options = parser.parse_args(arguments)
+    root = options.root or data_root(default_config()) / "crowdhuman"
+    try:
+        for split in options.splits:
+            content = convert_odgt(root / f"annotation_{split}.odgt", root / f"CrowdHuman_{split}")
+            target = root / "annotations" / f"{split}.json"
+            target.parent.mkdir(exist_ok=True)
+            target.write_text(json.dumps(content), encoding="utf-8")
+            print(f"{target}: {len(content['images'])} images, {len(content['annotations'])} boxes")
+    except Os2dError as e:
+        print(f"error: {e}", file=sys.stderr)
+        return e.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
