@@ -28,6 +28,9 @@ from orchestration.stop import PARENT_VARIABLE
 logger = logging.getLogger(__name__)
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+STOP_SECONDS = 50.0
+"""How long a worker that was asked to stop may take to save."""
+
 MOST_STARTS = 50
 """Workers started for one trial in one launch, whatever happens: the budgets end it long before."""
 

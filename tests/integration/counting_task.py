@@ -30,7 +30,7 @@ class CountingTask:
             "fail_at": -1,
             "data": "",
             "optim": {"lr": 0.1, "nesterov": False},
-            "runtime": {"seconds_per_step": 0.0, "failures_file": "", "kill_at": -1},
+            "runtime": {"seconds_per_step": 0.0, "seconds_to_stop": 0.0, "failures_file": "", "kill_at": -1},
         }
 
     def validate(self, config):
@@ -52,6 +52,7 @@ class CountingTask:
             )
         while state["step"] < config["steps"]:
             if run.should_stop:
+                time.sleep(config["runtime"]["seconds_to_stop"])
                 run.save(state, state["step"])
                 run.interrupt()
             self._misbehave(config, state["step"])

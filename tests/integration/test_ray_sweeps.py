@@ -34,6 +34,11 @@ ASHA = f"""
 space = grid({{"optim.lr": {RATES}}})
 sweep = Sweep("rates", TASK, CONFIG, space=space, metric="value", scheduler=ASHA({STEPS}, grace=3, reduction_factor=3))
 """
+SLOW_TO_STOP = f"""
+slow = {{**CONFIG, "runtime.seconds_to_stop": 5.0}}
+space = grid({{"optim.lr": {RATES[:6]}}})
+sweep = Sweep("rates", TASK, slow, space=space, metric="value", scheduler=ASHA({STEPS}, grace=3, reduction_factor=3))
+"""
 TPE = f"""
 sweep = Sweep(
     "rates", TASK, CONFIG, domains={{"optim.lr": loguniform(0.001, 0.2)}}, metric="value",
@@ -122,6 +127,17 @@ def test_asha_prunes_and_after_a_killed_driver_repeats_no_trial_that_ended(proje
     )
     assert sorted(cell.state for (cell,) in table.cells) == sorted(state.value for state in states.values())
     assert all(cell.mean is None for (cell,) in table.cells if cell.state == "pruned")
+
+
+@pytest.mark.parametrize("project", [SLOW_TO_STOP], indirect=True)
+def test_who_takes_long_to_save_when_pruned_only_delays_the_next_trial(project):
+    code, out = project.run("file.py", "--launcher", "ray", "--cpus", "1")
+    assert code == 0, out
+    states = list(project.states().values())
+    assert len(states) == 6
+    assert set(states) == {State.DONE, State.PRUNED}
+    assert states.count(State.PRUNED) >= 3
+    project.require_one_worker_at_a_time()
 
 
 @pytest.mark.parametrize("project", [ASHA], indirect=True)

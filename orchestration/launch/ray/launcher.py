@@ -25,6 +25,7 @@ from orchestration.durable import make_folder
 from orchestration.errors import DescriptionError, LaunchError, ResourcesError
 from orchestration.launch import Halt
 from orchestration.launch.machine import available_cpus, chosen_gpus, require_fit
+from orchestration.launch.worker import STOP_SECONDS
 from orchestration.plan import Trial
 from orchestration.resources import Resources
 from orchestration.retry import BUDGETS
@@ -42,7 +43,6 @@ OBJECT_STORE_BYTES = 100_000_000  # nothing is passed through it; the default wo
 
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # tasks run in the directory of the driver
     "RAY_kill_child_processes_on_worker_exit": "false",  # our workers notice by themselves, and save
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # the driver has its own
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -50,9 +50,15 @@ ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",
 }
 
+ENVIRONMENT_OF_ACTORS = {
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # tasks run in the directory of the driver
+    # A pruned trial keeps its place until its worker has saved. Tune gives the next trial up where that takes longer.
+    "TUNE_FUNCTION_THREAD_TIMEOUT_S": f"{STOP_SECONDS + 10:.0f}",
+}
+"""What Tune reads where trials run: there before a cluster of our own starts, sent along to another one."""
+
 SWEEP_ENVIRONMENT = {
     "TUNE_MAX_PENDING_TRIALS_PG": "1",  # a point is chosen when there is room for it, and not before
-    "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60",  # a stopped trial keeps its place until its worker has saved
 }
 
 
@@ -151,7 +157,7 @@ class RayLauncher:
     @contextlib.contextmanager
     def _cluster(self, session: Path, trials: Sequence[Trial]) -> Iterator[None]:
         """Start a cluster of our own, or join the one at the address."""
-        os.environ.update(ENVIRONMENT)
+        os.environ.update({**ENVIRONMENT, **ENVIRONMENT_OF_ACTORS})
         if self._address is None:
             # An open port without a token runs anybody's code; in the environment, Ray leaves no file at home.
             os.environ.update({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(24)})
@@ -220,7 +226,7 @@ def _tuner(resources_of: Callable[[str], Resources], session: Session, **setting
 def _shared_environment() -> dict[str, str]:
     """Return what trials on other machines need of this one's environment; a cluster of our own inherits all of it."""
     ours = {name: value for name, value in os.environ.items() if name == "PYTHONPATH" or name.startswith("ONESHOT_")}
-    return {"RAY_CHDIR_TO_TRIAL_DIR": "0", **ours}
+    return {**ENVIRONMENT_OF_ACTORS, **ours}
 
 
 class _Node:

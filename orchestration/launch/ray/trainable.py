@@ -17,11 +17,10 @@ from ray import tune
 from orchestration.durable import to_json, write_whole
 from orchestration.journal import TrialFolder
 from orchestration.launch.ray.nodes import other_nodes
-from orchestration.launch.worker import MOST_STARTS, Next, Step, Worker
+from orchestration.launch.worker import MOST_STARTS, STOP_SECONDS, Next, Step, Worker
 
 POLL_SECONDS = 0.1
 ELSEWHERE_SECONDS = 1.0
-STOP_SECONDS = 50.0
 
 
 def run_trial(config: Mapping[str, Any]) -> None:
