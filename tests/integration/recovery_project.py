@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import subprocess
 import sys
 import time
 from collections.abc import Collection
@@ -192,10 +193,12 @@ def workers_of(launch: int) -> list[int]:
     return [process.pid for process in below if _is_worker(process)]
 
 
-def wait_for_workers(launch: int, count: int = 1, seconds: float = 120) -> list[int]:
-    """Wait until a launch has so many workers, and return them."""
+def wait_for_workers(launch: subprocess.Popen[str], count: int = 1, seconds: float = 240) -> list[int]:
+    """Wait until a launch has so many workers, and return them; one that ends without them is a failure."""
     deadline = time.monotonic() + seconds
-    while len(workers := workers_of(launch)) < count:
+    while len(workers := workers_of(launch.pid)) < count:
+        if launch.poll() is not None:
+            pytest.fail(f"the launch ended without {count} workers: {launch.communicate()[0]}")
         if time.monotonic() > deadline:
             pytest.fail(f"not {count} workers within {seconds} s")
         time.sleep(0.05)

@@ -74,7 +74,7 @@ def test_a_worker_killed_at_each_of_its_operations_on_files(tmp_path, counted):
     assert project.numbers() == counted
     seen = Counter(tuple(project.outcomes(trial)) for trial in trials)
     assert set(seen) == {("ok",), ("lost", "ok")}
-    assert seen["lost", "ok"] >= 25
+    assert seen["lost", "ok"] >= 20
     assert project.outcomes(trials[-1]) == ["ok"], "there are more operations than were tried"
     for folder in project.runs.folders():
         require_one_writer_at_a_time(folder)

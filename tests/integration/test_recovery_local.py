@@ -45,8 +45,8 @@ def test_drivers_killed_alone_and_with_their_workers(project, undisturbed):
     chance = random.Random(3)
     for together in (False, True, False, True):
         launch = project.start(*LAUNCH)
-        wait_for_workers(launch.pid)
-        time.sleep(chance.uniform(0.0, undisturbed.seconds))
+        wait_for_workers(launch)
+        time.sleep(chance.uniform(0.0, undisturbed.seconds / 3))
         workers = workers_of(launch.pid)
         launch.kill()
         for pid in workers if together else ():
@@ -62,7 +62,7 @@ def test_drivers_killed_alone_and_with_their_workers(project, undisturbed):
 def test_ctrl_c(project, undisturbed, times):
     chance = random.Random(times)
     launch = project.start(*LAUNCH)
-    wait_for_workers(launch.pid, 2)
+    wait_for_workers(launch, 2)
     time.sleep(chance.uniform(0.0, undisturbed.seconds))
     if times == 2:
         os.killpg(launch.pid, signal.SIGINT)

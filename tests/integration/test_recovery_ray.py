@@ -46,40 +46,39 @@ def test_workers_killed_ten_times(project, undisturbed):
 def test_actors_killed(project, undisturbed):
     kills = RandomKills(seed=12, longest_seconds=undisturbed.seconds)
     launch = project.start(*LAUNCH)
-    wait_for_workers(launch.pid)
+    wait_for_workers(launch)
     kills.strike(launch, lambda: actors_of(launch.pid), count=3)
     code, out = finish(launch)
     assert code == 0, out
     require_complete(project, undisturbed, {"lost", "preempted"})
 
 
-def test_raylet_and_driver_killed_and_ctrl_c(project, undisturbed):
-    """One after the other, at random moments of the same trainings; the same command continues each time."""
-    chance = random.Random(13)
-
-    def start():
-        launch = project.start(*LAUNCH)
-        wait_for_workers(launch.pid)
-        time.sleep(chance.uniform(0.0, undisturbed.seconds / 3))
-        return launch
-
-    launch = start()
+def kill_raylets(launch):
     for pid in raylets_of(launch.pid):
         os.kill(pid, signal.SIGKILL)
     code, out = finish(launch)
     assert code in (0, 1), out  # 0: the workers were done before they noticed
     assert code == 0 or "error: the Ray cluster has lost" in out or "error: Ray Tune failed" in out
-    project.wait_until_idle(60)
 
-    launch = start()
+
+def kill_driver(launch):
     launch.kill()
     launch.communicate()
-    project.wait_until_idle(60)
 
-    code, _, out = interrupt(start())
+
+def press_ctrl_c(launch):
+    code, _, out = interrupt(launch)
     assert code == 130, out
-    assert project.live_workers() == []
 
+
+@pytest.mark.parametrize("strike", [kill_raylets, kill_driver, press_ctrl_c])
+def test_what_all_workers_depend_on_ends(project, undisturbed, strike):
+    """At a random moment of the trainings; the same command continues."""
+    launch = project.start(*LAUNCH)
+    wait_for_workers(launch)
+    time.sleep(random.Random(strike.__name__).uniform(0.0, undisturbed.seconds / 3))
+    strike(launch)
+    project.wait_until_idle(60)
     code, out = project.run(*LAUNCH)
     assert code == 0, out
     require_complete(project, undisturbed, {"lost", "preempted"})

@@ -41,7 +41,7 @@ def test_without_sbatch_the_message_says_what_to_do(tmp_path):
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["--partition", "nix"], "there is no partition 'nix'; this cluster has debug, low, spare, high"),
+        (["--partition", "nix"], "there is no partition 'nix'; this cluster has debug, high, low, spare"),
         (["--gpus", "9"], "asks for 9 gpus, but the largest node of partition debug, the default, has 2"),
         (["--memory", "900"], "asks for 900 GB of memory, but the largest node of partition debug"),
         (["--cpus", "64"], "asks for 64 cpus, but the largest node of partition debug, the default, has 2"),

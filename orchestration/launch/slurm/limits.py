@@ -73,7 +73,7 @@ def most_elements() -> int:
 
 
 def _require_room(resources: Resources, offers: Sequence[NodeOffer]) -> None:
-    partitions = list(dict.fromkeys(offer.partition for offer in offers))
+    partitions = sorted({offer.partition for offer in offers})
     if resources.partition is not None:
         names = resources.partition.split(",")  # sbatch takes several, and uses the first that has room
         unknown = [name for name in names if name not in partitions]
