@@ -44,6 +44,9 @@ setup(
             "hypothesis>=6.170",
             "mlflow[auth]>=3.17",
             "mypy>=2.4",
+            "onnx>=1.23",
+            "onnxruntime>=1.31",
+            "onnxscript>=0.7",
             "optuna>=5.0",
             "pandas-stubs",
             "pyftpdlib>=2.2",
@@ -55,7 +58,7 @@ setup(
         "video": ["av>=18.0"],
         "serve": ["fastapi>=0.110", "python-multipart>=0.0.9", "uvicorn>=0.29"],
         "search": ["optuna>=5.0", "hpbandster>=0.7", "ConfigSpace>=1.2"],
-        "export": ["onnx>=1.16", "onnxruntime>=1.18", "onnxscript>=0.1"],
+        "export": ["onnx>=1.23", "onnxruntime>=1.31", "onnxscript>=0.7"],
     },
     entry_points={"console_scripts": ["oneshot=orchestration.cli:main"]},
 )
