@@ -1,0 +1,1 @@
+"""Detector + retrieval: what the one proposes, the other tells apart."""
