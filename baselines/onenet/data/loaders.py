@@ -123,6 +123,17 @@ def read_training_datasets(config: CfgNode) -> list[CocoDataset]:
     return datasets
 
 
+def check_test_sets(config: CfgNode) -> None:
+    """Refuse what could not be evaluated after hours of training.
+
+    Raises:
+        ConfigError: the network does not have the classes of ``DATASETS.TEST``.
+        DataError: a file is wrong or missing.
+    """
+    for name in config.DATASETS.TEST:
+        read_for(config, name).check_images_exist()
+
+
 def read_for(config: CfgNode, name: str) -> CocoDataset:
     """Return a data set for the network of a configuration.
 
