@@ -49,6 +49,8 @@ class ConsoleRun:
         inputs: name of a need -> folder of a finished run.
     """
 
+    artifacts_folder = "artifacts"
+
     def __init__(self, folder: Path | None, seed: int, inputs: Mapping[str, Path] | None = None) -> None:
         self.rank, self.world_size = distributed.rank(), distributed.world_size()
         self._is_temporary = folder is None
@@ -131,7 +133,7 @@ class ConsoleRun:
 
     def artifact(self, name: str, content: Any) -> Path:
         """Keep a file to copy, a matplotlib figure, a PIL image or text."""
-        path = self.dir / "artifacts" / name
+        path = self.dir / self.artifacts_folder / name
         if self.rank > 0:
             return path
         match content:

@@ -78,7 +78,7 @@ def in_float32(output: HeadOutput) -> HeadOutput:
 
 def mean_target_count(targets: BatchTargets) -> Tensor:
     """Return the mean number of targets per process, at least 1."""
-    total = torch.tensor(float(sum(targets.counts)), device=targets.image_T.device)
+    total = torch.full((), float(sum(targets.counts)), device=targets.image_T.device)
     return (sum_over_processes(total) / world_size()).clamp(min=1)
 
 
