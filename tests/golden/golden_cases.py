@@ -9,9 +9,10 @@ import pytest
 
 SYSTEMS = ("os2d", "onenet", "baselines")
 NOT_BUILT = {
-    "onenet": "OneNet is not part of this version",
-    "baselines": "CoAE and detector + retrieval are not part of this version",
+    "baselines/baseline_jobs.json": "the published experiments with the baselines are not described yet",
 }
+"""Case -> why no test reads it."""
+
 NOT_CASES = {"README.md", "inputs.py"}
 
 
