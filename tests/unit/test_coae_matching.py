@@ -1,9 +1,13 @@
 """What evaluation computes once equals what the whole network computes for every image and class."""
 
+import re
+
 import pytest
 import torch
 from torchvision.ops import roi_align
+from typer.testing import CliRunner
 
+from baselines.coae.bench import app
 from baselines.coae.config import default_config
 from baselines.coae.modeling.matching import Matcher
 from baselines.coae.modeling.model import CoAE, build_coae
@@ -59,3 +63,11 @@ def test_pooling_of_some_cells_equals_roi_align(cells: range | tuple[int, ...]) 
     index = torch.tensor(list(cells))
     found = pool_regions(features[0].permute(1, 2, 0), regions, list(cells), 7).permute(0, 3, 1, 2)
     torch.testing.assert_close(found, expected[:, :, index][:, :, :, index], rtol=1e-4, atol=1e-5)
+
+
+def test_the_benchmark_compares_both_loops() -> None:
+    sizes = ["--net", "res18", "--side", "64", "--query", "32", "--classes", "1", "--repeat", "1"]
+    result = CliRunner().invoke(app, ["coae", *sizes])
+    assert result.exit_code == 0, result.output
+    assert result.output.startswith("res18, image 85 x 64, 1 classes of 32 x 32")
+    assert re.search(r"^times faster: \d+\.\d\d$", result.output, re.MULTILINE)
