@@ -1,0 +1,1 @@
+"""OneNet for other runtimes: ONNX, and TensorRT made from it."""
