@@ -8,6 +8,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+if __name__ == "__main__":  # by its path, Python looks for packages beside this file only
+    sys.path[0] = str(Path(__file__).resolve().parents[2])
+
 from baselines.onenet.config import default_config
 from baselines.onenet.data.catalog import data_root
 from baselines.onenet.data.odgt import convert_odgt

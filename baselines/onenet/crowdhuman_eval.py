@@ -7,6 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+if __name__ == "__main__":  # by its path, Python looks for packages beside this file only
+    sys.path[0] = str(Path(__file__).resolve().parents[2])
+
 from baselines.onenet.data.catalog import DatasetSource
 from baselines.onenet.data.coco_file import read_coco
 from baselines.onenet.evaluation.crowdhuman import crowdhuman_metrics
