@@ -12,7 +12,7 @@ from orchestration.cli.options import app
 
 LIBRARY_COMMANDS = {
     "data": ("os2d.cli.data:app", "Fetch, check and measure the named data sets."),
-    "models": ("os2d.cli.models:app", "Fetch, convert and inspect weights files."),
+    "models": ("orchestration.cli.models:app", "Fetch, convert, inspect and publish weights files."),
     "export": ("baselines.onenet.cli.export:app", "Write a trained OneNet for ONNX Runtime or TensorRT."),
 }
 """Command -> the typer application behind it, and what ``oneshot --help`` says of it."""
