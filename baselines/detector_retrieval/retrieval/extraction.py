@@ -53,7 +53,7 @@ class Extraction:
         They are loaded in the order of their sizes, so that pictures of one size pass together.
         """
         pictures = self.pictures(files, boxes)
-        order = sorted(range(len(files)), key=lambda i: read_image_size(files[i]))
+        order = sorted(range(len(files)), key=lambda i: self._seen_size(files[i]))
         found_ND = describe_all(self.network, self._loaded(pictures, order), scales)
         places = torch.tensor(order, dtype=torch.int64, device=found_ND.device)
         return torch.empty_like(found_ND).index_copy_(0, places, found_ND)
@@ -62,6 +62,12 @@ class Extraction:
         """Return the pictures as the network sees them."""
         description = self.network.description
         return Pictures(files, self.image_size, description.mean, description.std, boxes)
+
+    def _seen_size(self, file: Path) -> tuple[int, int]:
+        """Return the width and height at which the network sees a picture, give or take a pixel."""
+        size = read_image_size(file)
+        factor = min(1.0, self.image_size / max(size.w, size.h))
+        return round(size.w * factor), round(size.h * factor)
 
     def _loaded(self, pictures: Pictures, order: Sequence[int]) -> Iterator[Tensor]:
         on_gpu = next(self.network.parameters()).is_cuda

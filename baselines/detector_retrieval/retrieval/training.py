@@ -2,19 +2,20 @@
 
 Before an epoch come the loss of the validation part and the test; then pairs are drawn, negatives mined and every tuple
 is seen once. Draws are a function of the epoch, so that the state of a training is the network, the optimiser, the
-tuples of the epoch and how many are done. Resumed on a CPU, it continues bit for bit.
+tuples of the epoch and how many are done. Resumed on one CPU thread (``runtime.num_threads 1``), it continues bit for
+bit; with several, the gradients of any two runs can differ in rounding.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import inf, isfinite
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,17 +28,16 @@ from baselines.detector_retrieval.retrieval.needs import BEST_CHECKPOINT, EPOCH_
 from baselines.detector_retrieval.retrieval.network import NetworkDescription, RetrievalNetwork, build_network
 from baselines.detector_retrieval.retrieval.optimisation import build_optimizer, set_epoch
 from baselines.detector_retrieval.retrieval.prepared import TestSet, TrainingSet, read_test_set, read_training_set
-from baselines.detector_retrieval.retrieval.tuples import Tuples, mine_tuples
+from baselines.detector_retrieval.retrieval.tuples import Loss, Tuples, mine_tuples, validation_loss
 from baselines.detector_retrieval.retrieval.weights import checkpoint, load_start_weights, load_whitening_layer
 from os2d.data.loading import BatchLoader
 from os2d.engine.metric_names import on_dataset, running
+from os2d.engine.training_cost import TrainingClock, keep_cost
 from os2d.engine.training_state import on_cpu
 from os2d.errors import ConfigError, DataError, TrainingDivergedError
 from os2d.run import Run
 
 logger = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 LOSSES = {"contrastive": contrastive_loss, "triplet": triplet_loss}
 
@@ -50,8 +50,10 @@ def train_task(config: CfgNode, run: Run) -> dict[str, float]:
         training.load_state_dict(state)
     while True:
         if training.test_is_due:
-            training.test()
+            with training.clock.paused():
+                training.test()
         if training.is_finished:
+            training.run.log(keep_cost(run, training.clock, training.network), training.epoch)
             return training.final_metrics
         if training.tuples is None:
             training.mine()
@@ -74,12 +76,13 @@ class RetrievalTraining:
         self.network = build_start_network(config).to(device)
         self.device = device
         self.optimizer = build_optimizer(self.network, config.train)
-        self.loss = partial(LOSSES[config.train.loss.lower()], margin=config.train.margin)
+        self.loss: Loss = partial(LOSSES[config.train.loss.lower()], margin=config.train.margin)
         self.epoch, self.step_in_epoch, self.tested_epoch = 0, 0, -1
         self.tuples: Tuples | None = None
         self.loss_sum = torch.zeros((), dtype=torch.float64, device=device)
         self.best_value, self.best_epoch = -inf, -1
         self.last_metrics: dict[str, float] = {}
+        self.clock = TrainingClock()
         self._saved_at = time.monotonic()
 
     @property
@@ -106,7 +109,6 @@ class RetrievalTraining:
 
     def test(self) -> None:
         """Compute the validation loss and test the network; keep it if it is the best, or the initial one."""
-        self._save()
         self.network.eval()
         metrics = {} if self.validation is None else {"validation_loss": self._validation_loss(self.validation)}
         if self.epoch % self.config.eval.iter == 0 or self.is_finished:
@@ -126,7 +128,6 @@ class RetrievalTraining:
 
     def mine(self) -> None:
         """Draw the tuples of the epoch and put them into a random order."""
-        self._save()
         train, generator = self.config.train, self._generator()
         mined = mine_tuples(self._extraction(), self.pictures, train.queries, train.pool, train.negatives, generator)
         order = torch.randperm(len(mined.picture_TS), generator=generator)
@@ -180,26 +181,15 @@ class RetrievalTraining:
 
     @torch.no_grad()
     def _validation_loss(self, validation: TrainingSet) -> float:
-        """Return the mean loss of the tuples of the validation part, mined among all its pictures."""
-        everything = len(validation.files)
-        pairs = len(validation.query_M)
-        negatives = self.config.train.negatives
-        tuples = mine_tuples(self._extraction(), validation, pairs, everything, negatives, self._generator())
-        size = self.config.train.batch_size
-        counted = pairs // size * size or pairs
-        loader = self._loader(validation, tuples.picture_TS[:counted])
-        return sum(float(self._loss_of(pictures)) for pictures in self._interruptible(loader)) / counted
+        train = self.config.train
+        draws = self._generator()
+        return validation_loss(self._extraction(), validation, train.negatives, draws, self.loss, train.batch_size)
 
     def _loader(self, pictures: TrainingSet, picture_TS: Tensor) -> BatchLoader[list[Tensor]]:
         batches = _TupleImages(self._extraction(), pictures.files, picture_TS)
         on_gpu = self.device.type == "cuda"
         workers = self.config.runtime.num_workers
         return BatchLoader(batches, range(len(picture_TS)), workers, pin_memory=on_gpu, prefetch=2)
-
-    def _interruptible(self, items: Iterable[T]) -> Iterator[T]:
-        for item in items:
-            self._stop_if_asked()
-            yield item
 
     def _stop_if_asked(self) -> None:
         """Leave before a test or the mining of an epoch is complete; what came before is saved."""
@@ -236,6 +226,7 @@ class RetrievalTraining:
             "loss_sum": float(self.loss_sum),
             "tuples": tuples,
             "last_metrics": self.last_metrics,
+            "training_seconds": self.clock.seconds,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -247,6 +238,7 @@ class RetrievalTraining:
         self.loss_sum.fill_(state["loss_sum"])
         self.tuples = None if state["tuples"] is None else Tuples(*state["tuples"])
         self.last_metrics = dict(state["last_metrics"])
+        self.clock.go_on_from(state.get("training_seconds", 0.0))
         logger.info("going on in epoch %d, after step %d", self.epoch, self.step_in_epoch)
 
 

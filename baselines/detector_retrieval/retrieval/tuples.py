@@ -1,18 +1,25 @@
 """The tuples of an epoch as numbers of pictures, drawn and mined.
 
-Shapes: T tuples, S pictures per tuple (query, positive, negatives).
+Shapes: T tuples, S pictures per tuple (query, positive, negatives), N pictures, Q queries, D channels.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from baselines.detector_retrieval.retrieval.extraction import Extraction
-from baselines.detector_retrieval.retrieval.mining import draw_epoch, hardest_negatives
+from baselines.detector_retrieval.retrieval.mining import Draw, draw_epoch, hardest_negatives
 from baselines.detector_retrieval.retrieval.prepared import TrainingSet
+
+TUPLES_AT_ONCE = 1000
+"""The descriptors of so many tuples are in memory together."""
+
+Loss = Callable[[Tensor], Tensor]
+"""Descriptors of tuples, T x S x D, to the sum of their losses."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,12 +44,36 @@ def mine_tuples(
         generator: source of both draws, in this order.
     """
     draw = draw_epoch(pictures.query_M, pictures.positive_M, len(pictures.files), queries, pool, generator)
-    needed, place = torch.cat([draw.query_Q, draw.pool_N]).unique(return_inverse=True)
-    described = extract([pictures.files[number] for number in needed.tolist()])
-    place = place.to(described.device)
-    query_QD, pool_ND = described[place[: len(draw.query_Q)]], described[place[len(draw.query_Q) :]]
-    clusters = pictures.cluster_N.to(described.device)
-    query_cluster, pool_cluster = clusters[draw.query_Q], clusters[draw.pool_N]
+    needed = torch.cat([draw.query_Q, draw.pool_N]).unique()
+    vectors_ND = extract([pictures.files[number] for number in needed.tolist()])
+    row_of_picture = torch.full((len(pictures.files),), -1)
+    row_of_picture[needed] = torch.arange(len(needed))
+    return _with_negatives(draw, pictures.cluster_N, vectors_ND, row_of_picture, negatives)
+
+
+def validation_loss(
+    extract: Extraction, pictures: TrainingSet, negatives: int, generator: torch.Generator, loss: Loss, multiple: int
+) -> float:
+    """Return the mean loss of all pairs with the negatives that look most alike among all pictures.
+
+    Every picture passes the network once: its descriptor serves the search and the loss. As in training, only a
+    ``multiple`` of tuples counts, where there are so many.
+    """
+    everything, pairs = len(pictures.files), len(pictures.query_M)
+    draw = draw_epoch(pictures.query_M, pictures.positive_M, everything, pairs, everything, generator)
+    vectors_ND = extract(pictures.files)
+    found = _with_negatives(draw, pictures.cluster_N, vectors_ND, torch.arange(everything), negatives)
+    counted_TS = found.picture_TS[: pairs // multiple * multiple or pairs].to(vectors_ND.device)
+    parts = [loss(vectors_ND[picture_TS]).double() for picture_TS in counted_TS.split(TUPLES_AT_ONCE)]
+    return float(torch.stack(parts).sum()) / len(counted_TS)
+
+
+def _with_negatives(
+    draw: Draw, cluster_N: Tensor, vectors_ND: Tensor, row_of_picture: Tensor, negatives: int
+) -> Tuples:
+    device = vectors_ND.device
+    query_QD, pool_ND = (vectors_ND[row_of_picture[of].to(device)] for of in (draw.query_Q, draw.pool_N))
+    query_cluster, pool_cluster = (cluster_N[of].to(device) for of in (draw.query_Q, draw.pool_N))
     found_TK, distance_TK = hardest_negatives(query_QD, query_cluster, pool_ND, pool_cluster, negatives)
     negative_TK = draw.pool_N[found_TK.cpu()]
     picture_TS = torch.cat([draw.query_Q[:, None], draw.positive_Q[:, None], negative_TK], dim=1)
