@@ -9,6 +9,7 @@ from os2d.engine.distributed import process_group
 from os2d.engine.evaluation import build_evaluation_sets, evaluate_model, metrics_by_name, times_by_name
 from os2d.engine.final_report import PICTURED_IMAGES, report
 from os2d.engine.initial_weights import load_start_weights
+from os2d.engine.training_cost import PARAMETERS, count_parameters, told_costs
 from os2d.modeling.model import build_os2d
 from os2d.run import Run
 
@@ -25,6 +26,7 @@ def evaluate_task(config: CfgNode, run: Run) -> dict[str, float]:
         sets = build_evaluation_sets(config)
         evaluations = evaluate_model(model.to(device), sets, config, run, PICTURED_IMAGES)
         metrics = metrics_by_name(evaluations)
-        run.log({**metrics, **times_by_name(evaluations)}, 0)
+        costs = {**told_costs(run.inputs), PARAMETERS: float(count_parameters(model))}
+        run.log({**metrics, **times_by_name(evaluations), **costs}, 0)
         report(evaluations, sets, config, run)
         return metrics

@@ -36,6 +36,7 @@ from os2d.engine.optimisation import build_annealing, current_lr, set_lr
 from os2d.engine.pictures import Pictures
 from os2d.engine.skipped_steps import SkippedSteps
 from os2d.engine.train_log import TrainLog
+from os2d.engine.training_cost import TrainingClock, keep_cost
 from os2d.engine.training_parts import TrainingParts, build_parts
 from os2d.engine.training_state import dump_of_failed_step, load_optimizer, on_cpu, resume_optimizer
 from os2d.engine.training_step import DeferredOutcome, TrainingStep, build_scaler
@@ -111,6 +112,7 @@ class Training:
         self._loading_seconds = 0.0
         self._started = self._saved_at = time.monotonic()
         self._read_at = 0.0
+        self.clock = TrainingClock()
         if config.runtime.channels_last:
             self.model.to(memory_format=torch.channels_last)
         take_state_of_first(self.model)
@@ -250,7 +252,9 @@ class Training:
         if self.iteration == 0 and (self.config.output.save_iter or self.config.output.path):
             self._save_network()
         pictured = PICTURED_IMAGES if self.is_finished else 0
-        evaluations = evaluate_model(self.model, self.evaluation_sets, self.config, self.run, pictured, self.iteration)
+        with self.clock.paused():
+            sets = self.evaluation_sets
+            evaluations = evaluate_model(self.model, sets, self.config, self.run, pictured, self.iteration)
         metrics = metrics_by_name(evaluations)
         if self.best:
             self._keep_best(self.best, metrics[self.best.name])
@@ -269,6 +273,7 @@ class Training:
 
     def _finish(self, evaluations: Mapping[str, Evaluation]) -> None:
         self._save_network()
+        self.run.log(keep_cost(self.run, self.clock, self.model), self.iteration)
         report(evaluations, self.evaluation_sets, self.config, self.run)
 
     def _anneal(self) -> None:
@@ -323,6 +328,7 @@ class Training:
             "scaler": self.scaler.state_dict() if self.scaler else None,
             "skipped": self.skipped.state_dict(),
             "seconds": time.monotonic() - self._started,
+            "training_seconds": self.clock.seconds,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -340,4 +346,5 @@ class Training:
             self.scaler.load_state_dict(state["scaler"])
         self.skipped.load_state_dict(state["skipped"])
         self._started = time.monotonic() - state.get("seconds", 0.0)
+        self.clock.go_on_from(state.get("training_seconds", 0.0))
         logger.info("going on after step %d of %d", self.iteration, self.max_iter)

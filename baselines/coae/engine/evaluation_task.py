@@ -12,6 +12,7 @@ from baselines.coae.modeling.model import build_coae
 from os2d.engine.device import prepare_device
 from os2d.engine.distributed import process_group
 from os2d.engine.evaluation import metrics_by_name, times_by_name
+from os2d.engine.training_cost import PARAMETERS, count_parameters, told_costs
 from os2d.run import Run
 
 
@@ -27,6 +28,7 @@ def evaluate_task(config: CfgNode, run: Run) -> dict[str, float]:
         sets = build_evaluation_sets(config)
         evaluations = evaluate_model(model.to(device), sets, config, run)
         metrics = metrics_by_name(evaluations)
-        run.log({**metrics, **times_by_name(evaluations)}, 0)
+        costs = {**told_costs(run.inputs), PARAMETERS: float(count_parameters(model))}
+        run.log({**metrics, **times_by_name(evaluations), **costs}, 0)
         report(evaluations, sets, run)
         return metrics

@@ -34,6 +34,7 @@ from os2d.engine.guarded_update import update_if
 from os2d.engine.meters import Meters
 from os2d.engine.metric_names import at_iou, running
 from os2d.engine.skipped_steps import SkippedSteps
+from os2d.engine.training_cost import TrainingClock, keep_cost
 from os2d.engine.training_state import load_optimizer, on_cpu
 from os2d.engine.training_step import DeferredOutcome, StepOutcome
 from os2d.errors import ConfigError
@@ -99,6 +100,7 @@ class Training:
         self.meters, self.skipped = Meters(), SkippedSteps()
         self.last_metrics: dict[str, float] = {}
         self._unread: _TakenStep | None = None
+        self.clock = TrainingClock()
         self._saved_at = time.monotonic()
 
     @property
@@ -213,13 +215,15 @@ class Training:
     def evaluate(self) -> None:
         """Evaluate, log, keep the best network; an interruption meanwhile repeats no more than this."""
         self._save()
-        evaluations = evaluate_model(self.model, self.evaluation_sets, self.config, self.run)
+        with self.clock.paused():
+            evaluations = evaluate_model(self.model, self.evaluation_sets, self.config, self.run)
         metrics = metrics_by_name(evaluations)
         self._keep_best(metrics[self.best.name])
         means = {running(name): mean for name, mean in self.meters.means().items()}
         rate = {running("lr"): learning_rates(self.optimizer)[0], "skipped_steps": self.skipped.total}
         self.run.log({**metrics, **times_by_name(evaluations), **means, **rate}, self.iteration)
         if self.is_finished:
+            self.run.log(keep_cost(self.run, self.clock, self.model), self.iteration)
             report(evaluations, self.evaluation_sets, self.run)
         self.last_metrics, self.evaluated_at = metrics, self.iteration
         self.meters = Meters()
@@ -260,6 +264,7 @@ class Training:
             "meters": self.meters.state_dict(),
             "skipped": self.skipped.state_dict(),
             "last_metrics": self.last_metrics,
+            "training_seconds": self.clock.seconds,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -272,4 +277,5 @@ class Training:
         self.meters.load_state_dict(state["meters"])
         self.skipped.load_state_dict(state["skipped"])
         self.last_metrics = dict(state["last_metrics"])
+        self.clock.go_on_from(state.get("training_seconds", 0.0))
         logger.info("going on after step %d of %d", self.iteration, self.schedule.steps)

@@ -39,6 +39,7 @@ from os2d.engine.distributed import (
 )
 from os2d.engine.guarded_update import update_if
 from os2d.engine.metric_names import at_iou, on_dataset, running
+from os2d.engine.training_cost import TrainingClock, keep_cost
 from os2d.engine.training_state import on_cpu
 from os2d.errors import TrainingDivergedError
 from os2d.randomness import numbered_generator
@@ -87,6 +88,7 @@ class DetectorTraining:
         self.last_metrics: dict[str, float] = {}
         self._losses: dict[str, Tensor] = {}
         self._steps = 0
+        self.clock = TrainingClock()
         self._saved_at = time.monotonic()
 
     @property
@@ -111,6 +113,7 @@ class DetectorTraining:
                 self._step(batch)
         self._evaluate_and_keep()
         self.run.save(self._network(), self.iteration, name=FINAL_FILE)
+        self.run.log(keep_cost(self.run, self.clock, self.detector), self.iteration)
         return self.final_metrics
 
     def _evaluate_and_keep(self) -> None:
@@ -119,7 +122,8 @@ class DetectorTraining:
             return
         if self.iteration:
             self._save()
-        evaluations = evaluate(self.detector, self.test_sets, self.classes, self.config, self.run)
+        with self.clock.paused():
+            evaluations = evaluate(self.detector, self.test_sets, self.classes, self.config, self.run)
         self.last_metrics = metrics_by_name(evaluations)
         self.run.log({**self.last_metrics, **times_by_name(evaluations)}, self.iteration)
         value = self.last_metrics[self.monitored]
@@ -194,6 +198,7 @@ class DetectorTraining:
             "last_metrics": self.last_metrics,
             "losses": {name: float(value) for name, value in self._losses.items()},
             "steps": self._steps,
+            "training_seconds": self.clock.seconds,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -205,4 +210,5 @@ class DetectorTraining:
         self.last_metrics = dict(state["last_metrics"])
         self._losses = {name: torch.tensor(value, device=self.device) for name, value in state["losses"].items()}
         self._steps = state["steps"]
+        self.clock.go_on_from(state.get("training_seconds", 0.0))
         logger.info("going on after step %d of %d", self.iteration, self.schedule.max_iter)

@@ -19,6 +19,7 @@ from baselines.detector_retrieval.retrieval.whitening import MULTI_SCALE, SINGLE
 from os2d.engine.distributed import process_group
 from os2d.engine.evaluation import build_evaluation_sets, metrics_by_name, times_by_name
 from os2d.engine.final_report import report
+from os2d.engine.training_cost import PARAMETERS, count_parameters, told_costs
 from os2d.errors import CheckpointError, ConfigError
 from os2d.run import Run
 
@@ -32,14 +33,9 @@ def evaluate_task(config: CfgNode, run: Run) -> dict[str, float]:
         sets = build_evaluation_sets(config)
         evaluations = evaluate_joint(detector, retriever, sets, config, run)
         metrics = metrics_by_name(evaluations)
-        run.log({**metrics, **times_by_name(evaluations)}, 0)
+        run.log({**metrics, **times_by_name(evaluations), **told_costs(run.inputs)}, 0)
         report(evaluations, sets, config, run)
-        return {**metrics, "parameters": float(count_parameters(detector, retriever.network))}
-
-
-def count_parameters(*networks: torch.nn.Module) -> int:
-    """Return how many numbers the networks have learned."""
-    return sum(parameter.numel() for network in networks for parameter in network.parameters())
+        return {**metrics, PARAMETERS: float(count_parameters(detector, retriever.network))}
 
 
 def load_retriever(config: CfgNode, run: Run, device: torch.device) -> Retriever:
