@@ -110,7 +110,8 @@ def plan(
 
     Args:
         descriptions: experiments and tables, in order.
-        only: the experiments that are requested; none given are all. What they need is planned as well.
+        only: the experiments that are requested; none given are all. What they need is planned as well. Tables that
+            also show others are left out.
         chosen: sweep -> the points it has chosen from results so far, behind those it starts with.
 
     Raises:
@@ -126,6 +127,7 @@ def _plan(
     tables = tuple(item for item in descriptions if isinstance(item, Table))
     experiments = _with_points(_listed_experiments(descriptions), chosen)
     _require_experiments(tables, {experiment.name for experiment in experiments})
+    tables = tuple(table for table in tables if not only or set(table.experiment_names) <= set(only))
     drafts = Expansion(experiments, only).drafts()
     signer = _Signer()
     trials: dict[str, Trial] = {}

@@ -148,6 +148,16 @@ def test_only_requests_one_experiment_and_keeps_what_it_needs():
     assert [(entry.experiment, entry.requested) for entry in planned.entries] == [("training", False), ("r", True)]
 
 
+def test_only_leaves_out_the_tables_that_show_other_experiments():
+    first, second = experiment("a"), experiment("b")
+    tables = [
+        Table(name, name, of, [Column("x", "x")])
+        for name, of in (("a", first), ("b", second), ("both", [first, second]))
+    ]
+    assert [table.name for table in plan([first, second, *tables], only=["a"]).tables] == ["a"]
+    assert len(plan([first, second, *tables]).tables) == 3
+
+
 def test_seeds_of_one_group_stay_together_when_their_needs_differ_by_seed():
     training = experiment("training", seeds=2)
     reading = plan([experiment("reading", seeds=2, needs={"m": Need(training)})]).trials_of("reading")
