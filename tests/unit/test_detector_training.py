@@ -11,7 +11,7 @@ from baselines.detector_retrieval.detector.train_detector import main
 from baselines.detector_retrieval.detector.training import train_task
 from baselines.detector_retrieval.detector.weights import load_detector, trained_detector
 from os2d.console import ConsoleRun, RunInterruptedError
-from os2d.errors import DataError, TrainingDivergedError
+from os2d.errors import ConfigError, DataError, TrainingDivergedError
 from tests.unit.detector_case import SMALL_DETECTOR, draw_small_shelf, same_weights, small_config
 
 QUESTIONS = 3
@@ -83,6 +83,11 @@ def test_the_needed_training_is_evaluated(trained: tuple[Path, dict[str, float]]
     with ConsoleRun(tmp_path, seed=3, inputs={"detector": folder}) as run:
         metrics = evaluate_task(config, run)
     assert metrics["mAP@0.50_small-val-new-cl"] == trained[1]["best_mAP@0.50_small-val-new-cl"]
+
+
+def test_without_weights_nothing_is_evaluated(shelf: Path, tmp_path: Path) -> None:
+    with ConsoleRun(tmp_path, seed=3) as run, pytest.raises(ConfigError, match=r"MODEL\.WEIGHT"):
+        evaluate_task(small_config(shelf), run)
 
 
 def test_a_detector_with_classes_learns_those_of_the_training_set(shelf: Path, tmp_path: Path) -> None:

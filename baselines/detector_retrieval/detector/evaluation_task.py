@@ -11,6 +11,7 @@ from baselines.detector_retrieval.detector.model import build_detector
 from baselines.detector_retrieval.detector.training_set import build_training_set
 from baselines.detector_retrieval.detector.weights import load_start_weights, load_weights_into, trained_detector
 from os2d.engine.distributed import process_group
+from os2d.errors import ConfigError
 from os2d.run import Run
 
 DETECTOR_INPUT = "detector"
@@ -20,9 +21,16 @@ DETECTOR_INPUT = "detector"
 def evaluate_task(config: CfgNode, run: Run) -> dict[str, float]:
     """Evaluate on ``DATASETS.TEST`` and return the metrics by their names in the log.
 
-    The network is that of the finished run ``detector`` if the task needs one, else that of ``MODEL.WEIGHT``, else
-    fresh.
+    The network is that of the finished run ``detector`` if the task needs one, else that of ``MODEL.WEIGHT``.
+
+    Raises:
+        ConfigError: no network is given.
     """
+    if DETECTOR_INPUT not in run.inputs and not config.MODEL.WEIGHT:
+        raise ConfigError(
+            f"MODEL.WEIGHT: expected the weights of a detector, or a need named {DETECTOR_INPUT!r} that trains it; "
+            "got neither"
+        )
     with process_group(config.MODEL.DEVICE == "cuda"):
         device = prepare_device(config)
         num_classes = config.MODEL.ROI_BOX_HEAD.NUM_CLASSES
