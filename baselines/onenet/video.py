@@ -30,8 +30,9 @@ def change_video(source: Path, target: Path, change: Callable[[Image.Image], Ima
     av = _av()
     try:
         with av.open(str(source)) as video, av.open(str(target), "w") as changed:
+            _check_has_pictures(source, video)
             return _copy(av, video, changed, change)
-    except av.error.FFmpegError as e:
+    except (av.error.FFmpegError, ValueError) as e:  # a plain ValueError: no format has the ending of the target
         target.unlink(missing_ok=True)
         raise DataError(f"{source}: cannot be turned into {target}: {e}") from e
 
@@ -45,9 +46,15 @@ def pictures_of(source: Path) -> Iterator[Image.Image]:
     av = _av()
     try:
         with av.open(str(source)) as video:
+            _check_has_pictures(source, video)
             yield from (frame.to_image() for frame in video.decode(video=0))
     except av.error.FFmpegError as e:
         raise DataError(f"{source}: cannot be read: {e}") from e
+
+
+def _check_has_pictures(source: Path, video: InputContainer) -> None:
+    if not video.streams.video:
+        raise DataError(f"{source}: expected a video, got a file without pictures")
 
 
 def _copy(

@@ -16,6 +16,8 @@ from baselines.onenet.drawing import draw_detections
 from baselines.onenet.modeling.model import build_model
 from baselines.onenet.predictor import Predictor
 from baselines.onenet.structures import Detections
+from baselines.onenet.video import change_video, pictures_of
+from os2d.errors import DataError
 from os2d.structures.sizes import Size
 from tests.unit.onenet_dataset import annotation, config_for, write_coco
 
@@ -111,6 +113,21 @@ def test_a_video_keeps_its_pictures_and_times(weights: Path, tmp_path: Path) -> 
         assert [(frame.width, frame.height) for frame in frames] == [(64, 48)] * 3
         assert [round(float(frame.time) * 5) for frame in frames] == [0, 1, 2]
     assert call("--video-input", tmp_path / "street.mp4", "--output", tmp_path) == 2  # never over another video
+
+
+def test_what_is_no_video_is_said(tmp_path: Path) -> None:
+    av = pytest.importorskip("av")
+    picture(1, (64, 48)).save(tmp_path / "one.png")
+    with pytest.raises(DataError, match=r"one.png: cannot be turned into .*one.street"):
+        change_video(tmp_path / "one.png", tmp_path / "one.street", lambda picture: picture)
+    with av.open(str(tmp_path / "song.wav"), "w") as song:
+        stream = song.add_stream("pcm_s16le", rate=8000)
+        stream.layout = "mono"
+        sound = av.AudioFrame.from_ndarray(np.zeros((1, 800), dtype=np.int16), format="s16", layout="mono")
+        sound.sample_rate = 8000
+        song.mux(stream.encode(sound))
+    with pytest.raises(DataError, match=r"song.wav: expected a video, got a file without pictures"):
+        next(pictures_of(tmp_path / "song.wav"))
 
 
 @pytest.mark.parametrize(

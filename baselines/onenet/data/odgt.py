@@ -53,6 +53,8 @@ def _records(odgt: Path) -> Iterator[tuple[int, Entry]]:
         lines = odgt.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError as e:
         raise DataError(f"{odgt}: no such file; CrowdHuman publishes it beside its images") from e
+    except (OSError, UnicodeDecodeError) as e:
+        raise DataError(f"{odgt}: cannot be read: {e}") from e
     for number, line in enumerate(lines, start=1):
         if line.strip():
             try:
