@@ -56,5 +56,7 @@ def _cv2() -> ModuleType:
     try:
         import cv2
     except ModuleNotFoundError as e:
-        raise DeviceError("windows and cameras need OpenCV: pip install opencv-python, or give --output") from e
+        raise DeviceError(
+            "windows and cameras need OpenCV (pip install opencv-python); without it, name files with --output"
+        ) from e
     return cv2
