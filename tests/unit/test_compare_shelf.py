@@ -35,7 +35,8 @@ def test_every_method_is_evaluated_from_what_it_needs(quick: bool) -> None:
         "compare-retrieval": {"data": "compare-retrieval-pictures"},
         "compare-detector-retrieval": {"detector": "compare-detector", "retrieval": "compare-retrieval"},
     }
-    assert [row.title for row in planned.tables[0].rows or ()] == ["OS2D", "CoAE", "detector + retrieval"]
+    methods = ["OS2D", "CoAE", "CoAE, present classes", "detector + retrieval"]
+    assert [row.title for row in planned.tables[0].rows or ()] == methods
 
 
 def test_the_quick_comparison_is_another_experiment() -> None:
@@ -68,6 +69,6 @@ def test_a_few_steps_of_everything_end_in_the_table(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "orchestration.cli", "run", str(ROOT / "experiments" / "compare_shelf.py")]
     done = subprocess.run([*command, "--quick"], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    for method in ("OS2D", "CoAE", "detector"):
-        (line,) = re.findall(rf"^│ {method} .*$", done.stdout, re.MULTILINE)
+    for method in ("OS2D ", "CoAE ", "CoAE, ", "detector "):
+        (line,) = re.findall(rf"^│ {method}.*$", done.stdout, re.MULTILINE)
         assert len(re.findall(r"\d \(1\)", line)) == 5, line
