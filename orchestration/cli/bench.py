@@ -18,6 +18,10 @@ LIBRARY_BENCHMARKS = {
     "os2d": ("os2d.cli.bench:app", "Measure OS2D on this machine, stage by stage."),
     "onenet": ("baselines.onenet.cli.bench:app", "Measure OneNet on this machine, stage by stage."),
     "coae": ("baselines.coae.bench:app", "Measure how much faster CoAE searches images here than its published loop."),
+    "joint": (
+        "baselines.detector_retrieval.joint.bench:app",
+        "Measure how much faster detector + retrieval is evaluated than by a plain loop.",
+    ),
 }
 """Benchmark -> the typer application that has it as a command, and what ``oneshot bench --help`` says of it."""
 
