@@ -80,7 +80,7 @@ def print_plan(plan: Plan, states: Mapping[str, State], console: Console) -> Non
 def _trials(plan: Plan, states: Mapping[str, State]) -> Table:
     table = Table(box=None, pad_edge=False)
     for head in ("experiment", "trial", "signature", "state"):
-        table.add_column(head, no_wrap=True)
+        table.add_column(head, no_wrap=head in ("signature", "state"), overflow="fold")
     for entry in plan.entries[:MOST_LISTED]:
         name = entry.name if entry.requested else f"{entry.name} (needed)"
         state = states[entry.signature]

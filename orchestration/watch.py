@@ -36,6 +36,10 @@ DISABLED = b"\0"
 """What a terminal takes for no character at all."""
 
 COLUMNS = ("trial", "state", "step", "metric", "left", "resources", "where", "attempts", "")
+LONG = {"": 0.3, "metric": 0.4, "trial": 1.0}
+"""Columns that give way where the screen is narrow -> share of the room that is left; the first holds messages."""
+
+COLUMN_GAP, SHORTEST = 2, 24
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ def print_status(board: Board, shown: Shown, console: Console) -> None:
     """Print how many trials of each experiment are in which state, and the trials, the unfinished ones first."""
     rows = board.urgent_first(shown.states)
     console.print(_summary(board), "")
-    console.print(_table([board.line(each, shown.metric) for each in rows[:MOST_LISTED]], wrap=True))
+    console.print(_table([board.line(each, shown.metric) for each in rows[:MOST_LISTED]], console.width, wrap=True))
     if len(rows) > MOST_LISTED:
         console.print(f"... and {len(rows) - MOST_LISTED} more (--json lists all)")
 
@@ -111,7 +115,9 @@ class Follower:
         height = summary.row_count + 1 if isinstance(summary, Table) else 1
         room = max(FEWEST_ROWS, self._console.height - height - 4)
         rows = self._board.urgent_first(self._shown.states)
-        table = _table([self._board.line(each, self._shown.metric) for each in rows[:room]], wrap=False)
+        table = _table(
+            [self._board.line(each, self._shown.metric) for each in rows[:room]], self._console.width, wrap=False
+        )
         more = [Text(f"... and {len(rows) - room} more", style="dim")] if len(rows) > room else []
         return Group(summary, Text(""), table, *more)
 
@@ -153,18 +159,46 @@ def _summary(board: Board) -> Table | Text:
     return table
 
 
-def _table(lines: Sequence[StatusLine], wrap: bool) -> Table:
-    """Return a table of trials without the columns that say nothing of any of them."""
+def _table(lines: Sequence[StatusLine], width: int, wrap: bool) -> Table:
+    """Return a table of trials without the columns that say nothing of any of them.
+
+    Args:
+        lines: one per trial.
+        width: of the screen; names and metrics that do not fit are cut in their middle.
+        wrap: whether messages may take several rows, or are cut, too.
+    """
     rows = [_cells(line) for line in lines]
     used = [k for k in range(len(COLUMNS)) if k < 2 or any(row[k] for row in rows)]
+    limits = _limits(rows, used, width)
     table = Table(box=None, pad_edge=False)
     for k in used:
         number = COLUMNS[k] in ("step", "left", "attempts")
         table.add_column(COLUMNS[k], no_wrap=not (wrap and COLUMNS[k] == ""), justify="right" if number else "left")
     for line, row in zip(lines, rows, strict=True):
         styles = {1: STATE_STYLE.get(line.state, "")}
-        table.add_row(*(Text(row[k], style=styles.get(k, "")) for k in used))
+        texts = (row[k] if wrap and COLUMNS[k] == "" else _shortened(row[k], limits.get(k)) for k in used)
+        table.add_row(*(Text(text, style=styles.get(k, "")) for k, text in zip(used, texts, strict=True)))
     return table
+
+
+def _limits(rows: Sequence[tuple[str, ...]], used: Sequence[int], width: int) -> dict[int, int]:
+    """Return column -> so many characters, for those that share what the others leave."""
+    widest = {k: max(len(row[k]) for row in [COLUMNS, *rows]) for k in used}
+    shares = {k: LONG[COLUMNS[k]] for k in used if COLUMNS[k] in LONG}
+    room = width - sum(widest[k] for k in used if k not in shares) - COLUMN_GAP * (len(used) - 1)
+    limits = {}
+    for k in sorted(shares, key=lambda k: shares[k]):  # what one does not need is for the next
+        limits[k] = min(widest[k], max(SHORTEST, int(room * shares[k])))
+        room -= limits[k]
+    return limits
+
+
+def _shortened(text: str, length: int | None) -> str:
+    """Return a text without its middle; names of trials differ at their ends."""
+    if length is None or len(text) <= length:
+        return text
+    head = (length - 1) // 3
+    return f"{text[:head]}…{text[head + 1 - length :]}"
 
 
 def _cells(line: StatusLine) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +12,7 @@ from rich.console import Console
 from orchestration.cli.library import FORWARDED, forward
 from orchestration.cli.options import app
 from orchestration.durable import to_json
+from orchestration.screen import results_console
 
 LIBRARY_BENCHMARKS = {
     "os2d": ("os2d.cli.bench:app", "Measure OS2D on this machine, stage by stage."),
@@ -24,9 +24,6 @@ LIBRARY_BENCHMARKS = {
     ),
 }
 """Benchmark -> the typer application that has it as a command, and what ``oneshot bench --help`` says of it."""
-
-FILE_WIDTH = 200
-"""Columns of what is printed into a file or a pipe."""
 
 bench = typer.Typer(help="Measure how fast a detector and its orchestration are here.", no_args_is_help=True)
 app.add_typer(bench, name="bench")
@@ -65,7 +62,7 @@ def orchestration(
     elif format is Format.MARKDOWN:
         print(as_markdown(report))
     else:
-        console = Console() if sys.stdout.isatty() else Console(width=FILE_WIDTH)
+        console = results_console()
         for line in heading(report):
             console.print(line, highlight=False, markup=False)
         console.print("", as_rich_table(report), "")

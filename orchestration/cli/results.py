@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from orchestration.cli.options import (
@@ -27,6 +26,7 @@ from orchestration.cli.options import (
 )
 from orchestration.durable import write_whole
 from orchestration.errors import DescriptionError, ExitCode
+from orchestration.screen import results_console
 
 if TYPE_CHECKING:
     from orchestration.tables.formats import Format
@@ -77,7 +77,7 @@ def table(
         text = json.dumps([cell for result in results for cell in result.as_json()], indent=1, ensure_ascii=False)
     elif form is FormatName.TERMINAL:
         screen = io.StringIO()
-        console = Console(file=screen) if output else Console()
+        console = results_console(screen if output else None)
         for result in results:
             console.print(to_terminal(result))
         if output is None:
@@ -175,7 +175,7 @@ def doctor(
         print(json.dumps([check.as_json() for check in checks], indent=1))
     else:
         colours = {"ok": "green", "warning": "yellow", "error": "red"}
-        console = Console()
+        console = results_console()
         for check in checks:
             mark = f"[{colours[check.status]}]{check.status:8}[/]"
             console.print(f"{mark}{check.name:17} {escape(check.detail)}", highlight=False, soft_wrap=True)

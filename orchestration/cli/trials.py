@@ -37,6 +37,7 @@ from orchestration.cli.slurm import SlurmOptions, takes_slurm_options
 from orchestration.durable import to_json
 from orchestration.errors import DescriptionError
 from orchestration.runs import Runs
+from orchestration.screen import results_console
 
 PATTERN_HELP = "<experiment>/<name> or a name, both with * and ?, a signature's first digits, or a path"
 TrialArgument = Annotated[
@@ -72,7 +73,7 @@ def plan(
     if as_json:
         print(records_json(plan_records(planned, states)))
     else:
-        print_plan(planned, states, Console())
+        print_plan(planned, states, results_console())
 
 
 @app.command(context_settings=TAKES_FILE_OPTIONS, add_help_option=False)
@@ -136,7 +137,7 @@ def run(
     if as_json:
         print(to_json(plan_records(planned, summary.states), indent=1))
     elif not summary.interrupted:
-        show_results(planned, runs, tracking_uri, Console(), notes)
+        show_results(planned, runs, tracking_uri, results_console(), notes)
     raise typer.Exit(summary.exit_code)
 
 
@@ -191,9 +192,9 @@ def status(
     if not board.named:
         print(f"nothing was launched into {journal.root}" if file is None else "no trial is meant")
     elif follow:
-        watch(board, shown, Console())
+        watch(board, shown, results_console())
     else:
-        print_status(board, shown, Console())
+        print_status(board, shown, results_console())
         for driver in live_drivers(journal.root):
             print(f"launched by {driver}")
 
@@ -233,4 +234,4 @@ def diff(first: TrialArgument, second: TrialArgument, runs: RunsOption = RUNS, a
     if as_json:
         print(to_json([difference.as_dict() for difference in found], indent=1))
     else:
-        print_differences(a, b, found, Console())
+        print_differences(a, b, found, results_console())

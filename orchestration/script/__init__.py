@@ -145,6 +145,7 @@ def _launch(order: Order) -> int:
     from orchestration.launch.slurm.launcher import SlurmLauncher
     from orchestration.launch.sweeps.in_turn import require_follower
     from orchestration.results import following, show_results
+    from orchestration.screen import results_console
     from orchestration.script.files import LogNames, link_logs
     from orchestration.script.flags import slurm_options
 
@@ -167,7 +168,7 @@ def _launch(order: Order) -> int:
         summary = launch(order.chosen, runs, launcher, notes, import_paths, tick)
     if not summary.interrupted:
         shown = summary.plan if order.chosen.sweeps else _shown(order)
-        show_results(shown, runs.root, tracking_uri, Console(), notes)
+        show_results(shown, runs.root, tracking_uri, results_console(), notes)
     return summary.exit_code
 
 

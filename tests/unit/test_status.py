@@ -123,8 +123,8 @@ def test_a_name_for_two_experiments_counts_once(root):
     assert counts(board.states()) == "1 done" and [line.experiment for line in board.lines()] == ["a", "b"]
 
 
-def printed(root, shown=ALL):
-    console = Console(file=io.StringIO(), width=200)
+def printed(root, shown=ALL, width=200):
+    console = Console(file=io.StringIO(), width=width)
     print_status(looked(board_of_names(Runs(root))), shown, console)
     return console.file.getvalue()
 
@@ -137,6 +137,17 @@ def test_the_table_shows_what_matters_and_no_empty_columns(root):
     assert "RuntimeError: it broke" in text
     assert "left" not in printed(root, Shown((State.DONE,)))
     assert "accuracy 0.5" in printed(root, Shown(metric="accuracy"))
+
+
+def test_long_names_leave_room_for_everything_else(root):
+    folder = create(root, make_trial("optim.lr=0.001," * 20))
+    lines = printed(root, width=130).splitlines()
+    row = next(line for line in lines if folder.signature[:12] in line)
+    name, signature, state = row.split()[:3]
+    assert name.startswith("losses/optim") and "…" in name
+    assert (signature, state) == (folder.signature[:12], "planned")
+    assert max(map(len, lines)) <= 130
+    assert any("6/20" in line and "loss 0.7" in line for line in lines)
 
 
 def test_many_trials_are_cut_off_and_counted(root):

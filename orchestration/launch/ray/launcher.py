@@ -185,8 +185,11 @@ class RayLauncher:
                 with _quiet(session / "ray.log"):
                     ray.init(**settings)
             except Exception as error:  # a plain one where a busy machine takes longer than half a minute
-                place = f"at {self._address}" if self._address else "on this machine"
-                raise LaunchError(f"there is no Ray cluster {place}, or it does not answer: {error}") from error
+                if self._address:
+                    problem = f"there is no Ray cluster at {self._address}, or it does not answer"
+                else:
+                    problem = "Ray does not start on this machine; run the same command again, or use --launcher local"
+                raise LaunchError(f"{problem}: {error}") from error
             for number, handler in handlers.items():  # ray.init installs its own
                 signal.signal(number, handler)
             if self._address is not None:
