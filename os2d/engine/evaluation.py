@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from yacs.config import CfgNode
@@ -40,6 +41,18 @@ class EvaluationSet:
 
     dataset: DatasetOneShotDetection
     dataset_scale: float
+
+
+class Measured(Protocol):
+    """The metrics of a data set, and how many seconds they took."""
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """Name of a metric -> value."""
+
+    @property
+    def seconds(self) -> float:
+        """How long the evaluation took."""
 
 
 @dataclass(frozen=True)
@@ -219,7 +232,7 @@ def voc_metrics(per_threshold: Mapping[float, VocResult]) -> list[tuple[str, flo
     ]
 
 
-def metrics_by_name(evaluations: Mapping[str, Evaluation]) -> dict[str, float]:
+def metrics_by_name(evaluations: Mapping[str, Measured]) -> dict[str, float]:
     """Return every metric of every data set under its name in the log; times are left out, they never repeat."""
     return {
         on_dataset(metric, dataset): value
@@ -228,7 +241,7 @@ def metrics_by_name(evaluations: Mapping[str, Evaluation]) -> dict[str, float]:
     }
 
 
-def times_by_name(evaluations: Mapping[str, Evaluation]) -> dict[str, float]:
+def times_by_name(evaluations: Mapping[str, Measured]) -> dict[str, float]:
     """Return how many seconds every data set took."""
     return {on_dataset(EVALUATION_TIME, dataset): evaluation.seconds for dataset, evaluation in evaluations.items()}
 

@@ -13,21 +13,11 @@ from baselines.coae.modeling.weights import load_init_model
 from os2d.console import ConsoleRun, RunInterruptedError
 from os2d.errors import CheckpointError
 from tests.coae_case import config_of, draw
+from tests.unit.impatient_run import Impatient
 
 
-class ImpatientRun(ConsoleRun):
+class ImpatientRun(Impatient, ConsoleRun):
     """Asked to stop soon after it starts."""
-
-    asked = 0
-
-    @property
-    def should_stop(self) -> bool:  # type: ignore[override]
-        self.asked += 1
-        return self.asked > 2
-
-    @should_stop.setter
-    def should_stop(self, value: bool) -> None:
-        pass
 
 
 @pytest.fixture(scope="module")

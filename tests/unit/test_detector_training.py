@@ -13,24 +13,16 @@ from baselines.detector_retrieval.detector.weights import load_detector, trained
 from os2d.console import ConsoleRun, RunInterruptedError
 from os2d.errors import ConfigError, DataError, TrainingDivergedError
 from tests.unit.detector_case import SMALL_DETECTOR, draw_small_shelf, same_weights, small_config
+from tests.unit.impatient_run import Impatient
 
 QUESTIONS = 3
 """An attempt is interrupted when it asks so often whether to stop: an evaluation asks once per image, a step once."""
 
 
-class ImpatientRun(ConsoleRun):
+class ImpatientRun(Impatient, ConsoleRun):
     """Asked to stop soon after it starts."""
 
-    asked = 0
-
-    @property
-    def should_stop(self) -> bool:
-        self.asked += 1
-        return self.asked > QUESTIONS
-
-    @should_stop.setter
-    def should_stop(self, value: bool) -> None:
-        pass
+    patience = QUESTIONS
 
 
 @pytest.fixture(scope="module")

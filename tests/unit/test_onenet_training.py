@@ -17,6 +17,7 @@ from baselines.onenet.engine.start_weights import FINAL, trained_checkpoint
 from baselines.onenet.modeling.model import build_model
 from os2d.console import RunInterruptedError
 from os2d.errors import CheckpointError, ConfigError, DeviceError, TrainingDivergedError
+from tests.unit.impatient_run import Impatient
 from tests.unit.onenet_dataset import annotation, config_for, write_coco
 
 QUESTIONS = 4
@@ -31,19 +32,10 @@ SMALL_NETWORK = {
 }
 
 
-class ImpatientRun(PublishedFolder):
+class ImpatientRun(Impatient, PublishedFolder):
     """Asked to stop soon after it starts."""
 
-    asked = 0
-
-    @property
-    def should_stop(self) -> bool:
-        self.asked += 1
-        return self.asked > QUESTIONS
-
-    @should_stop.setter
-    def should_stop(self, value: bool) -> None:
-        pass
+    patience = QUESTIONS
 
 
 @pytest.fixture(scope="module")

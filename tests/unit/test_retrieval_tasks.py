@@ -18,6 +18,7 @@ from os2d.console import ConsoleRun, RunInterruptedError
 from os2d.data.shelf.store import draw_shelf
 from os2d.run import Task
 from tests.small_case import SMALL_SHELF
+from tests.unit.impatient_run import Impatient
 
 NAME = "small-train-retrieval-rndCropPerImage1"
 FEW_OBJECTS = replace(SMALL_SHELF, objects=(2, 2), train_images=3, val_images=3)
@@ -26,20 +27,10 @@ PICTURE_PX = 8
 TEST_NAME = "small-val-old-cl-retrieval-rndCropPerImage1"
 
 
-class ImpatientRun(ConsoleRun):
-    """Asked to stop after a few questions whether it should."""
+class ImpatientRun(Impatient, ConsoleRun):
+    """Asked to stop soon after it starts."""
 
     patience = 3
-    asked = 0
-
-    @property
-    def should_stop(self) -> bool:  # type: ignore[override]
-        self.asked += 1
-        return self.asked > self.patience
-
-    @should_stop.setter
-    def should_stop(self, value: bool) -> None:
-        pass
 
 
 def config_of(task: Task, **values: Any) -> CfgNode:

@@ -13,24 +13,16 @@ from os2d.engine.train_log import read_train_log
 from os2d.engine.training import Training
 from os2d.engine.training_step import TrainingStep
 from tests.integration.tiny_training import config_of, draw
+from tests.unit.impatient_run import Impatient
 
 QUESTIONS = 4
 """An attempt is interrupted when it asks so often whether to stop: an evaluation asks twice, mining once per batch."""
 
 
-class ImpatientRun(ConsoleRun):
+class ImpatientRun(Impatient, ConsoleRun):
     """Asked to stop soon after it starts."""
 
-    asked = 0
-
-    @property
-    def should_stop(self) -> bool:  # type: ignore[override]
-        self.asked += 1
-        return self.asked > QUESTIONS
-
-    @should_stop.setter
-    def should_stop(self, value: bool) -> None:
-        pass
+    patience = QUESTIONS
 
 
 @pytest.fixture(scope="module")

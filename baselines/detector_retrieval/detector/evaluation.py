@@ -19,7 +19,7 @@ from os2d.data.loading import BatchLoader
 from os2d.engine.average_precision import evaluate_detections
 from os2d.engine.distributed import rank, world_size
 from os2d.engine.evaluation import voc_metrics
-from os2d.engine.metric_names import EVALUATION_TIME, at_iou, on_dataset
+from os2d.engine.metric_names import at_iou
 from os2d.engine.sharding import gather_shares, my_share
 from os2d.errors import DataError
 from os2d.run import Run
@@ -60,20 +60,6 @@ def evaluate(
     """Return the evaluation of every data set by its name; processes share the images, and each returns the whole."""
     detector.eval()
     return {dataset.name: _evaluate_dataset(detector, dataset, classes, config, run) for dataset in sets}
-
-
-def metrics_by_name(evaluations: Mapping[str, Evaluation]) -> dict[str, float]:
-    """Return every metric of every data set under its name in the log; times are left out, they never repeat."""
-    return {
-        on_dataset(metric, dataset): value
-        for dataset, evaluation in evaluations.items()
-        for metric, value in evaluation.metrics.items()
-    }
-
-
-def times_by_name(evaluations: Mapping[str, Evaluation]) -> dict[str, float]:
-    """Return how many seconds every data set took."""
-    return {on_dataset(EVALUATION_TIME, dataset): evaluation.seconds for dataset, evaluation in evaluations.items()}
 
 
 def _evaluate_dataset(

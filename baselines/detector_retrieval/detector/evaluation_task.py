@@ -6,11 +6,12 @@ from yacs.config import CfgNode
 
 from baselines.detector_retrieval.detector.classes import ObjectClasses
 from baselines.detector_retrieval.detector.device import prepare_device
-from baselines.detector_retrieval.detector.evaluation import build_test_sets, evaluate, metrics_by_name, times_by_name
+from baselines.detector_retrieval.detector.evaluation import build_test_sets, evaluate
 from baselines.detector_retrieval.detector.model import build_detector
 from baselines.detector_retrieval.detector.training_set import build_training_set
 from baselines.detector_retrieval.detector.weights import load_start_weights, load_weights_into, trained_detector
 from os2d.engine.distributed import process_group
+from os2d.engine.evaluation import metrics_by_name, times_by_name
 from os2d.errors import ConfigError
 from os2d.run import Run
 

@@ -20,7 +20,7 @@ from yacs.config import CfgNode
 
 from baselines.detector_retrieval.detector.classes import ObjectClasses
 from baselines.detector_retrieval.detector.device import prepare_device
-from baselines.detector_retrieval.detector.evaluation import build_test_sets, evaluate, metrics_by_name, times_by_name
+from baselines.detector_retrieval.detector.evaluation import build_test_sets, evaluate
 from baselines.detector_retrieval.detector.evaluation_task import evaluate_task
 from baselines.detector_retrieval.detector.model import build_detector
 from baselines.detector_retrieval.detector.schedule import Schedule, build_optimizer
@@ -37,6 +37,7 @@ from os2d.engine.distributed import (
     wait_for_all,
     world_size,
 )
+from os2d.engine.evaluation import metrics_by_name, times_by_name
 from os2d.engine.guarded_update import update_if
 from os2d.engine.metric_names import at_iou, on_dataset, running
 from os2d.engine.training_cost import TrainingClock, keep_cost
