@@ -1,14 +1,15 @@
 """The models of OneNet's README on COCO: ResNet-18 and ResNet-50, with and without deformable convolutions.
 
 Weights of ImageNet as the published configurations have them (``oneshot models fetch`` gets them); COCO lies in
-``datasets/coco``, or below DETECTRON2_DATASETS. A trial takes 8 GPUs, about a day each where the authors' took 13 to 36
-hours on V100. The frames per second of the table's last column are those of ``oneshot bench onenet``.
+``datasets/coco``, or below DETECTRON2_DATASETS. A training takes 8 GPUs, about a day where the authors' took 13 to 36
+hours on V100. Its evaluation takes one GPU, and measures frames per second on it as ``oneshot bench onenet`` does; the
+artifact ``machine.json`` names the device.
 
     oneshot run experiments/onenet_coco.py --launcher slurm
     oneshot table experiments/onenet_coco.py
 """
 
-from orchestration.describe import Column, Experiment, Resources, Row, Table, Variant
+from orchestration.describe import Column, Experiment, Need, Resources, Row, Table, Variant
 from orchestration.script import main
 
 COMMON = {
@@ -37,23 +38,34 @@ RESNET50 = {
 
 DCN, PLAIN = {"MODEL.OneNet.DCN": True}, {"MODEL.OneNet.DCN": False}
 
+MODELS = [
+    Variant("R18_dcn", RESNET18 | DCN),
+    Variant("R18_nodcn", RESNET18 | PLAIN),
+    Variant("R50_dcn", RESNET50 | DCN),
+    Variant("R50_nodcn", RESNET50 | PLAIN),
+]
+
 coco = Experiment(
     name="onenet-coco",
     task="baselines.onenet.tasks:train",
     config=COMMON,
-    variants=[
-        Variant("R18_dcn", RESNET18 | DCN),
-        Variant("R18_nodcn", RESNET18 | PLAIN),
-        Variant("R50_dcn", RESNET50 | DCN),
-        Variant("R50_nodcn", RESNET50 | PLAIN),
-    ],
+    variants=MODELS,
     resources=Resources(cpus=32, gpus=8, memory_gb=64),
+)
+
+evaluation = Experiment(
+    name="onenet-coco-evaluation",
+    task="baselines.onenet.tasks:evaluate",
+    config=COMMON | {"TEST.MEASURE_SPEED": True},
+    variants=MODELS,
+    needs={"model": Need(coco)},
+    resources=Resources(cpus=4, gpus=1, memory_gb=16),
 )
 
 table = Table(
     name="onenet-coco",
     title="OneNet on COCO val2017, box AP, beside the published numbers",
-    experiment=coco,
+    experiment=evaluation,
     columns=[
         Column("AP", "AP_coco_2017_val"),
         Column("AP50", "AP50_coco_2017_val"),
@@ -61,6 +73,7 @@ table = Table(
         Column("APs", "APs_coco_2017_val"),
         Column("APm", "APm_coco_2017_val"),
         Column("APl", "APl_coco_2017_val"),
+        Column("FPS here", "frames_per_second"),
     ],
     rows=[
         Row("R18_dcn (published: AP 29.5, 109 FPS)", variant="R18_dcn"),

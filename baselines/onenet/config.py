@@ -131,6 +131,7 @@ _C.TEST = CfgNode()
 _C.TEST.EVAL_PERIOD = 7330  # iterations; 0: only after the last one
 _C.TEST.DETECTIONS_PER_IMAGE = 100
 _C.TEST.PRECISION = "fp32"  # (new) fp32, bf16 or fp16, of convolutions
+_C.TEST.MEASURE_SPEED = False  # (new) an evaluation measures frames per second, too
 
 _C.RUNTIME = CfgNode()  # (new) how the work is done; no key here changes a result by more than rounding
 _C.RUNTIME.CHANNELS_LAST = True  # memory layout of images and features

@@ -42,7 +42,10 @@ def test_the_sweep_over_the_readme_models_plans(tmp_path: Path, monkeypatch: pyt
         torch.save({}, path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DETECTRON2_DATASETS", raising=False)
-    found = plan([onenet_coco.coco, onenet_coco.table])
-    published = {"R18_dcn-seed0", "R18_nodcn-seed0", "R50_dcn-seed0", "R50_nodcn-seed0"}
-    assert {trial.name for trial in found.trials} == published
-    assert len({trial.signature for trial in found.trials}) == 4
+    found = plan([onenet_coco.coco, onenet_coco.evaluation, onenet_coco.table])
+    published = ["R18_dcn-seed0", "R18_nodcn-seed0", "R50_dcn-seed0", "R50_nodcn-seed0"]
+    assert sorted(trial.name for trial in found.trials) == sorted(2 * published)
+    assert len({trial.signature for trial in found.trials}) == 8
+    evaluations = found.trials_of("onenet-coco-evaluation")
+    trainings = {trial.signature: trial.name for trial in found.trials_of("onenet-coco")}
+    assert [trainings[trial.needs["model"]] for trial in evaluations] == [trial.name for trial in evaluations]

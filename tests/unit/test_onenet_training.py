@@ -195,8 +195,10 @@ def test_the_command_line(
     file = tmp_path / "tiny.yaml"
     file.write_text(config.dump())
     arguments = ["--config-file", str(file), "--eval-only", "MODEL.WEIGHTS", str(folder / FINAL)]
-    assert train_net.main([*arguments, "OUTPUT_DIR", str(tmp_path / "out")]) == 0
-    assert f"AP_tiny {metrics['AP_tiny']:.4f}" in (tmp_path / "out" / "log.txt").read_text()
+    assert train_net.main([*arguments, "OUTPUT_DIR", str(tmp_path / "out"), "TEST.MEASURE_SPEED", "True"]) == 0
+    told = (tmp_path / "out" / "log.txt").read_text()
+    assert f"AP_tiny {metrics['AP_tiny']:.4f}" in told and "frames_per_second " in told
+    assert json.loads((tmp_path / "out" / "machine.json").read_text())["device"]
     assert (tmp_path / "out" / "config.yaml").is_file()
     assert train_net.main(["--config-file", str(file), "--num-gpus", "3"]) == 2
     assert "SOLVER.IMS_PER_BATCH: expected a multiple of the 3 processes, got 2" in capsys.readouterr().err

@@ -13,7 +13,7 @@ from typing import Any
 from yacs.config import CfgNode
 
 from baselines.detector_retrieval.detector.catalog import weights_path
-from baselines.detector_retrieval.rules import Rule, check_dataset_name, check_tree
+from baselines.rules import Rule, check_dataset_name, check_tree
 from os2d.errors import ConfigError
 
 CHOICES: Mapping[str, tuple[str, ...]] = {

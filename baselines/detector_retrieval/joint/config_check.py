@@ -12,7 +12,7 @@ from yacs.config import CfgNode
 
 from baselines.detector_retrieval.detector.config import default_config as detector_defaults
 from baselines.detector_retrieval.joint.config import without_joint
-from baselines.detector_retrieval.rules import Rule, check_tree, is_positive, is_whole
+from baselines.rules import Rule, check_tree, is_positive, is_whole
 from os2d.config_check import check_evaluation
 from os2d.config_reading import read_config
 from os2d.data.fingerprint import evaluation_fingerprints, file_fingerprint, weights_fingerprint
