@@ -328,7 +328,7 @@ class Training:
             "scaler": self.scaler.state_dict() if self.scaler else None,
             "skipped": self.skipped.state_dict(),
             "seconds": time.monotonic() - self._started,
-            "training_seconds": self.clock.seconds,
+            "training_time": self.clock.seconds,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -346,5 +346,5 @@ class Training:
             self.scaler.load_state_dict(state["scaler"])
         self.skipped.load_state_dict(state["skipped"])
         self._started = time.monotonic() - state.get("seconds", 0.0)
-        self.clock.go_on_from(state.get("training_seconds", 0.0))
+        self.clock.go_on_from(state.get("training_time", 0.0))
         logger.info("going on after step %d of %d", self.iteration, self.max_iter)

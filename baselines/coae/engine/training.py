@@ -264,7 +264,7 @@ class Training:
             "meters": self.meters.state_dict(),
             "skipped": self.skipped.state_dict(),
             "last_metrics": self.last_metrics,
-            "training_seconds": self.clock.seconds,
+            "training_time": self.clock.seconds,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -277,5 +277,5 @@ class Training:
         self.meters.load_state_dict(state["meters"])
         self.skipped.load_state_dict(state["skipped"])
         self.last_metrics = dict(state["last_metrics"])
-        self.clock.go_on_from(state.get("training_seconds", 0.0))
+        self.clock.go_on_from(state.get("training_time", 0.0))
         logger.info("going on after step %d of %d", self.iteration, self.schedule.steps)

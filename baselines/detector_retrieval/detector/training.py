@@ -199,7 +199,7 @@ class DetectorTraining:
             "last_metrics": self.last_metrics,
             "losses": {name: float(value) for name, value in self._losses.items()},
             "steps": self._steps,
-            "training_seconds": self.clock.seconds,
+            "training_time": self.clock.seconds,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -211,5 +211,5 @@ class DetectorTraining:
         self.last_metrics = dict(state["last_metrics"])
         self._losses = {name: torch.tensor(value, device=self.device) for name, value in state["losses"].items()}
         self._steps = state["steps"]
-        self.clock.go_on_from(state.get("training_seconds", 0.0))
+        self.clock.go_on_from(state.get("training_time", 0.0))
         logger.info("going on after step %d of %d", self.iteration, self.schedule.max_iter)

@@ -226,7 +226,7 @@ class RetrievalTraining:
             "loss_sum": float(self.loss_sum),
             "tuples": tuples,
             "last_metrics": self.last_metrics,
-            "training_seconds": self.clock.seconds,
+            "training_time": self.clock.seconds,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -238,7 +238,7 @@ class RetrievalTraining:
         self.loss_sum.fill_(state["loss_sum"])
         self.tuples = None if state["tuples"] is None else Tuples(*state["tuples"])
         self.last_metrics = dict(state["last_metrics"])
-        self.clock.go_on_from(state.get("training_seconds", 0.0))
+        self.clock.go_on_from(state.get("training_time", 0.0))
         logger.info("going on in epoch %d, after step %d", self.epoch, self.step_in_epoch)
 
 
