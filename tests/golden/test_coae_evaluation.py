@@ -69,7 +69,7 @@ def toy_dataset(case: Case, folder: Path) -> DatasetOneShotDetection:
     return DatasetOneShotDetection(frame, folder, folder, "toy", image_size=1000)
 
 
-@pytest.mark.cluster  # a minute of computing
+@pytest.mark.slow
 @pytest.mark.reads("baselines/coae_protocol.npz")
 def test_the_whole_protocol(golden: Golden, tmp_path: Path) -> None:
     case = golden("baselines/coae_protocol.npz")
