@@ -32,7 +32,7 @@ def network(net: str, *, group_norm: bool) -> CoAE:
     return model
 
 
-@pytest.mark.parametrize(("net", "group_norm"), [("res50", False), ("res18", True)])
+@pytest.mark.parametrize(("net", "group_norm"), [("res50", False), ("res50", True), ("res18", True)])
 def test_an_image_with_several_queries(net: str, group_norm: bool) -> None:
     model = network(net, group_norm=group_norm)
     generator = torch.Generator().manual_seed(1)

@@ -6,7 +6,8 @@ The published program runs the whole network for every image and class. Here
 - the region proposal network begins with a convolution of ``detect + Q(attention)``, which is the sum of a convolution
   of the image, the same for all queries, and of one of the attention, which has half the channels;
 - regions are pooled at every second cell if the top looks at no other;
-- fixed norms are folded into the convolutions before them.
+- fixed norms are folded into the convolutions before them;
+- on a CPU the last stage runs on regions as matrix products.
 
 Legend: Q queries, P proposals of a query, C channels, E channels of the attention, H x W cells of the image, h x w of
 a query.
@@ -25,6 +26,7 @@ from torchvision.models.resnet import Bottleneck
 from baselines.coae.modeling.co_attention import AttentionSide
 from baselines.coae.modeling.model import POOLED_CELLS, CoAE, Scored
 from baselines.coae.modeling.region_pooling import pool_regions
+from baselines.coae.modeling.region_top import RegionTop
 from baselines.coae.modeling.rpn import propose
 from os2d.modeling.folding import fold, norms_of_convolutions
 
@@ -70,6 +72,10 @@ class Matcher:
         self.device = next(model.parameters()).device
         self.base, self.top = _without_norms(model.RCNN_base), _without_norms(model.RCNN_top)
         self.cells = _take_over_stride(self.top)
+        (stage,) = self.top
+        assert isinstance(stage, nn.Sequential)
+        on_cpu = self.device.type == "cpu"  # the convolutions of a GPU choose their way themselves
+        self.region_top = RegionTop(stage) if on_cpu and RegionTop.fits(stage) else None
         convolution, norm = model.match_net.Q
         assert isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
         self.mix, self.shift = fold(convolution, norm)
@@ -122,8 +128,11 @@ class Matcher:
             seen_1CHW = level.shifted_1CHW + conv2d(attention_EHW[None], self.mix)
             seen_HWC = seen_1CHW[0].permute(1, 2, 0).contiguous()
             pooled_PKKC = pool_regions(seen_HWC, regions_P4, self.cells, POOLED_CELLS) * gate_C11[:, 0, 0]
-            vectors.append(self._tail(pooled_PKKC.permute(0, 3, 1, 2)))
+            vectors.append(self._region_tail(pooled_PKKC))
         return torch.stack(vectors)
+
+    def _region_tail(self, pooled_PKKC: Tensor) -> Tensor:
+        return self.region_top(pooled_PKKC) if self.region_top else self._tail(pooled_PKKC.permute(0, 3, 1, 2))
 
     def _tail(self, features: Tensor) -> Tensor:
         return self.top(features).mean(dim=(2, 3))
