@@ -133,6 +133,11 @@ def test_a_call_is_timed_and_its_memory_is_seen() -> None:
             kept.mul_(1.0)
 
     assert 50 < memory_peak_mb(take_64_mb, cpu) < 300
+    blocks = [torch.ones(size * 2**18) for size in (28, *[20] * 8)]  # in MB; the first raises what glibc keeps
+    pin = torch.ones(2**17)
+    del blocks  # the allocator has memory for the call now
+    assert 50 < memory_peak_mb(take_64_mb, cpu) < 300
+    del pin
 
 
 def test_detections_are_the_same_only_with_the_same_boxes_classes_and_scores() -> None:
