@@ -4,7 +4,7 @@ ResNet-18 without deformable convolutions. ``onenet-bccd`` needs a GPU; its rows
 Hungarian one. ``onenet-bccd-short`` shows on a CPU, on small copies of the photos, that the network learns; it takes
 minutes. The data (``bccd/annotations``, ``bccd/train``, ``bccd/val``) lies below DETECTRON2_DATASETS.
 
-    DETECTRON2_DATASETS=../shared/data oneshot run experiments/onenet_bccd.py --only onenet-bccd-short
+    DETECTRON2_DATASETS=data oneshot run experiments/onenet_bccd.py --only onenet-bccd-short
 """
 
 from orchestration.describe import Column, Experiment, Resources, Table, Variant
