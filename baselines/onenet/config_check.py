@@ -10,8 +10,8 @@ from itertools import pairwise
 
 from yacs.config import CfgNode
 
+from baselines.config_rules import Rule, check_tree, is_positive, is_whole
 from baselines.onenet.data.catalog import find_source
-from baselines.rules import Rule, check_tree, is_positive, is_whole
 from os2d.errors import ConfigError
 
 CHOICES = {

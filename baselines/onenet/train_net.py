@@ -90,7 +90,9 @@ def _become_several(options: argparse.Namespace, arguments: Sequence[str]) -> No
 
 
 def _run(config: CfgNode, options: argparse.Namespace) -> None:
-    from baselines.onenet.console import PublishedFolder  # torch: only once the configuration is known to be good
+    from baselines.onenet.published_folder import (
+        PublishedFolder,  # torch: only once the configuration is known to be good
+    )
 
     with PublishedFolder(Path(config.OUTPUT_DIR), config.SEED) as run:
         _start_log(run.dir / "log.txt", run.rank)

@@ -8,13 +8,13 @@ from torch import Tensor, nn
 from yacs.config import CfgNode
 
 from baselines.onenet import tasks, train_net
-from baselines.onenet.console import PublishedFolder
 from baselines.onenet.data.catalog import DatasetSource
 from baselines.onenet.engine.averaging import WeightAverage
 from baselines.onenet.engine.optimisation import build_optimizer, clipping
 from baselines.onenet.engine.schedule import lr_factor
 from baselines.onenet.engine.start_weights import FINAL, trained_checkpoint
 from baselines.onenet.modeling.model import build_model
+from baselines.onenet.published_folder import PublishedFolder
 from os2d.console import RunInterruptedError
 from os2d.errors import CheckpointError, ConfigError, DeviceError, TrainingDivergedError
 from tests.unit.impatient_run import Impatient

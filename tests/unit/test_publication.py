@@ -9,7 +9,7 @@ import torch
 import yaml
 
 from baselines.onenet.config_file import read_config
-from baselines.onenet.console import PublishedFolder
+from baselines.onenet.published_folder import PublishedFolder
 from orchestration.cli.models import app
 from orchestration.errors import DescriptionError, JournalError
 from orchestration.journal import TrialFolder

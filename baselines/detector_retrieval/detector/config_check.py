@@ -12,8 +12,8 @@ from typing import Any
 
 from yacs.config import CfgNode
 
+from baselines.config_rules import Rule, check_dataset_name, check_tree
 from baselines.detector_retrieval.detector.catalog import weights_path
-from baselines.rules import Rule, check_dataset_name, check_tree
 from os2d.errors import ConfigError
 
 CHOICES: Mapping[str, tuple[str, ...]] = {

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from yacs.config import CfgNode
 
+from baselines.config_rules import Rule, check_tree, is_positive, is_whole
 from baselines.detector_retrieval.detector.config import default_config as detector_defaults
 from baselines.detector_retrieval.joint.config import without_joint
-from baselines.rules import Rule, check_tree, is_positive, is_whole
 from os2d.config_check import check_evaluation
 from os2d.config_reading import read_config
 from os2d.data.fingerprint import evaluation_fingerprints, file_fingerprint, weights_fingerprint

@@ -12,7 +12,7 @@ from typing import Any
 
 from yacs.config import CfgNode
 
-from baselines.rules import Rule, check_dataset_name, check_tree, is_positive, is_whole
+from baselines.config_rules import Rule, check_dataset_name, check_tree, is_positive, is_whole
 from os2d.data.catalog import resolved_root
 from os2d.data.fingerprint import dataset_fingerprint, file_fingerprint, weights_fingerprint
 from os2d.errors import ConfigError
