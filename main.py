@@ -11,19 +11,18 @@ from pathlib import Path
 from yacs.config import CfgNode
 
 from os2d import tasks
+from os2d.command import EXIT_CODES, exit_code_of, final_line, start_log
 from os2d.config_check import check_pictures_are_kept
 from os2d.config_reading import read_config
 from os2d.console import ConsoleRun
-from os2d.engine.distributed import launch, process_group
-from os2d.errors import Os2dError
+from os2d.engine.distributed import process_group
 
 __all__ = ["main", "read_config"]
 
 logger = logging.getLogger("OS2D")
 
-LINE = "%(asctime)s OS2D %(levelname)s: %(message)s"
-
-EXAMPLES = """\
+EXAMPLES = (
+    """\
 Values come from the defaults (os2d/config.py lists every key with its meaning), then from the file, then from the
 KEY VALUE pairs. Numbers keep the type of the default: 1.0, not 1, where it is 0.2. Lists are written "[0.5, 1.0]".
 
@@ -40,8 +39,9 @@ examples:
   on two GPUs of this machine:
     torchrun --nproc-per-node 2 main.py --config-file experiments/config_training.yml ...
 
-exit codes: 0 done, 2 something to correct (one line says what), 75 interrupted and can be resumed
 """
+    + EXIT_CODES
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,44 +52,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--config-file", type=Path, metavar="FILE", help="YAML file that overrides the defaults")
     parser.add_argument("overrides", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="override single values")
     options = parser.parse_args(arguments)
-    try:
+
+    def work() -> None:
         config = read_config(options.config_file, options.overrides)
         tasks.train.validate(config)
         check_pictures_are_kept(config)
         with process_group(config.is_cuda):
             run_task(config, options.config_file)
-    except Os2dError as e:
-        if launch().rank == 0 or e.exit_code != 75:
-            print(f"error: {e}", file=sys.stderr)
-        return e.exit_code
-    return 0
+
+    return exit_code_of(work)
 
 
 def run_task(config: CfgNode, file: Path | None = None) -> None:
     """Train, or only evaluate, in the folder ``output.path``."""
     folder = Path(config.output.path) if config.output.path else None
     with ConsoleRun(folder, config.random_seed) as run:
-        start_log(folder / "log.txt" if folder is not None and config.output.save_log_to_file else None, run.rank)
+        file_of_log = folder / "log.txt" if folder is not None and config.output.save_log_to_file else None
+        start_log(file_of_log, run.rank, "OS2D", ("OS2D", "os2d"), logging.DEBUG)
         if file is not None:
             logger.info("configuration file %s:\n%s", file, file.read_text(encoding="utf-8"))
         logger.info("configuration:\n%s", config)
         if folder is not None and config.train.do_training:
             run.keep_config(config)
         metrics = tasks.train(config, run)
-        logger.info("final: %s", ", ".join(f"{name} {value:.4f}" for name, value in metrics.items()))
-
-
-def start_log(file: Path | None, rank: int) -> None:
-    """Let everything our code tells appear on the standard output, and in the file if there is one.
-
-    Other libraries only warn; of several processes all but the first only do so too.
-    """
-    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stdout)]
-    if file is not None and rank == 0:
-        handlers.append(logging.FileHandler(file, encoding="utf-8"))
-    logging.basicConfig(level=logging.WARNING, format=LINE, handlers=handlers, force=True)
-    for name in ("OS2D", "os2d"):
-        logging.getLogger(name).setLevel(logging.DEBUG if rank == 0 else logging.WARNING)
+        logger.info(final_line(metrics))
 
 
 if __name__ == "__main__":

@@ -113,7 +113,7 @@ class ConsoleRun:
         path = self.dir / "checkpoints" / f"step_{step:08d}.pth" if name is None else self.dir / name
         if self.rank > 0 or (name is None and self._is_temporary):
             return path
-        _write_atomically(path, lambda temporary: torch.save(dict(state), temporary))
+        write_atomically(path, lambda temporary: torch.save(dict(state), temporary))
         if name is None:
             for old in self._checkpoints()[:-KEPT_CHECKPOINTS]:
                 old.unlink()
@@ -138,13 +138,13 @@ class ConsoleRun:
             return path
         match content:
             case Path():
-                _write_atomically(path, lambda temporary: shutil.copyfile(content, temporary))
+                write_atomically(path, lambda temporary: shutil.copyfile(content, temporary))
             case Figure():
-                _write_atomically(path, lambda temporary: content.savefig(temporary, format=path.suffix[1:]))
+                write_atomically(path, lambda temporary: content.savefig(temporary, format=path.suffix[1:]))
             case Image.Image():
-                _write_atomically(path, lambda temporary: content.save(temporary, format=path.suffix[1:]))
+                write_atomically(path, lambda temporary: content.save(temporary, format=path.suffix[1:]))
             case str():
-                _write_atomically(path, lambda temporary: temporary.write_text(content, encoding="utf-8"))
+                write_atomically(path, lambda temporary: temporary.write_text(content, encoding="utf-8"))
             case _:
                 raise TypeError(f"artifact {name}: expected a path, figure, image or text, got {type(content)}")
         return path
@@ -179,7 +179,8 @@ class ConsoleRun:
         return sorted((self.dir / "checkpoints").glob("step_*.pth"))
 
 
-def _write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Let a file be written under a temporary name beside it, then give it its own: it is whole or as it was."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     write(temporary)

@@ -13,8 +13,8 @@ from yacs.config import CfgNode
 
 from baselines.coae.config import default_config
 from baselines.coae.published_keys import translated
+from os2d.command import exit_code_of
 from os2d.config_reading import set_overrides, set_value, values_of_file
-from os2d.errors import Os2dError
 
 CLASS_VIEWS = {"none": "", "rotation90": "rotation90"}
 """``--class_image_augmentation`` -> ``eval.class_image_augmentation``."""
@@ -65,9 +65,4 @@ def run_command(command: Callable[[Sequence[str] | None], None], arguments: Sequ
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout, force=True)
     for name in ("baselines", "os2d"):
         logging.getLogger(name).setLevel(logging.INFO)
-    try:
-        command(arguments)
-    except Os2dError as e:
-        print(f"error: {e}", file=sys.stderr)
-        return e.exit_code
-    return 0
+    return exit_code_of(lambda: command(arguments))

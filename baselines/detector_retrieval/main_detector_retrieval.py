@@ -10,7 +10,8 @@ from pathlib import Path
 from yacs.config import CfgNode
 
 from baselines.detector_retrieval import tasks
-from baselines.detector_retrieval.command import EXIT_CODES, exit_code_of, run_task
+from baselines.detector_retrieval.command import run_task
+from os2d.command import EXIT_CODES, exit_code_of
 from os2d.config_reading import read_config
 from os2d.engine.distributed import process_group
 

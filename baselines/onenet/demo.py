@@ -21,8 +21,9 @@ from baselines.onenet.drawing import draw_detections
 from baselines.onenet.predictor import Predictor
 from baselines.onenet.video import change_video, pictures_of
 from baselines.onenet.window import A_MOMENT, UNTIL_A_KEY, camera_pictures, show
+from os2d.command import exit_code_of
 from os2d.data.images import read_image
-from os2d.errors import ConfigError, DataError, Os2dError
+from os2d.errors import ConfigError, DataError
 
 logger = logging.getLogger("OneNet")
 
@@ -63,12 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line asks and return the exit code."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stdout)
-    try:
-        run(options)
-    except Os2dError as e:
-        print(f"error: {e}", file=sys.stderr)
-        return e.exit_code
-    return 0
+    return exit_code_of(lambda: run(options))
 
 
 def run(options: argparse.Namespace) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from yacs.config import CfgNode
 
-from os2d.console import ConsoleRun
+from os2d.console import ConsoleRun, write_atomically
 from os2d.engine.distributed import wait_for_all
 from os2d.engine.metric_names import running
 from os2d.modeling.weights_file import load_weights
@@ -52,7 +52,7 @@ class PublishedFolder(ConsoleRun):
     def keep_config(self, config: CfgNode) -> None:
         """Write ``config.yaml``; a training may be resumed with other values, as in the published program."""
         if self.rank == 0:
-            (self.dir / CONFIG).write_text(config.dump(), encoding="utf-8")
+            _write_text(self.dir / CONFIG, config.dump())
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         """Append a line to ``metrics.json``; ``iteration`` is the last one done, from 0."""
@@ -65,7 +65,7 @@ class PublishedFolder(ConsoleRun):
         """Write a checkpoint; the newest of those that stay is named in ``last_checkpoint``."""
         path = super().save(state, step, name)
         if name is not None and self.rank == 0:
-            (self.dir / LAST_CHECKPOINT).write_text(name, encoding="utf-8")
+            _write_text(self.dir / LAST_CHECKPOINT, name)
         return path
 
     def resume(self) -> Mapping[str, Any] | None:
@@ -86,4 +86,8 @@ class PublishedFolder(ConsoleRun):
         if path.is_file():
             lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
             kept = [line for line in lines if line.endswith("\n") and json.loads(line)["iteration"] <= iteration]
-            path.write_text("".join(kept), encoding="utf-8")
+            _write_text(path, "".join(kept))
+
+
+def _write_text(path: Path, text: str) -> None:
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))

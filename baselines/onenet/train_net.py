@@ -17,12 +17,11 @@ from yacs.config import CfgNode
 from baselines.onenet import tasks
 from baselines.onenet.config_check import check_processes
 from baselines.onenet.config_file import read_config
+from os2d.command import exit_code_of, final_line, start_log
 from os2d.engine.distributed import launch, process_group
-from os2d.errors import ConfigError, Os2dError
+from os2d.errors import ConfigError
 
 logger = logging.getLogger("OneNet")
-
-LINE = "%(asctime)s OneNet %(levelname)s: %(message)s"
 
 EXAMPLES = """\
 Values come from the defaults (baselines/onenet/config.py lists every key with its meaning), then from the file and the
@@ -44,7 +43,8 @@ exit codes: 0 done, 2 something to correct (one line says what), 75 interrupted 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what the command line asks for and return the exit code."""
     options = _parser().parse_args(arguments)
-    try:
+
+    def work() -> None:
         config = read_config(options.config_file, options.opts)
         (tasks.evaluate if options.eval_only else tasks.train).validate(config)
         processes = options.num_gpus * options.num_machines
@@ -53,11 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _become_several(options, sys.argv[1:] if arguments is None else list(arguments))
         with process_group(config.MODEL.DEVICE.startswith("cuda")):
             _run(config, options)
-    except Os2dError as e:
-        if launch().rank == 0 or e.exit_code != 75:
-            print(f"error: {e}", file=sys.stderr)
-        return e.exit_code
-    return 0
+
+    return exit_code_of(work)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -90,28 +87,17 @@ def _become_several(options: argparse.Namespace, arguments: Sequence[str]) -> No
 
 
 def _run(config: CfgNode, options: argparse.Namespace) -> None:
-    from baselines.onenet.published_folder import (
-        PublishedFolder,  # torch: only once the configuration is known to be good
-    )
+    # Loads torch: only once the configuration is known to be good.
+    from baselines.onenet.published_folder import PublishedFolder
 
     with PublishedFolder(Path(config.OUTPUT_DIR), config.SEED) as run:
-        _start_log(run.dir / "log.txt", run.rank)
+        start_log(run.dir / "log.txt", run.rank, "OneNet", ("OneNet", "os2d", "baselines"))
         logger.info("configuration:\n%s", config)
         run.keep_config(config)
         if not options.eval_only and not options.resume:
             run.start_anew()
         metrics = (tasks.evaluate if options.eval_only else tasks.train)(config, run)
-        logger.info("final: %s", ", ".join(f"{name} {value:.4f}" for name, value in metrics.items()))
-
-
-def _start_log(file: Path, rank: int) -> None:
-    """Let everything our code tells appear on the standard output and in the file; other libraries only warn."""
-    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stdout)]
-    if rank == 0:
-        handlers.append(logging.FileHandler(file, encoding="utf-8"))
-    logging.basicConfig(level=logging.WARNING, format=LINE, handlers=handlers, force=True)
-    for name in ("OneNet", "os2d", "baselines"):
-        logging.getLogger(name).setLevel(logging.INFO if rank == 0 else logging.WARNING)
+        logger.info(final_line(metrics))
 
 
 if __name__ == "__main__":

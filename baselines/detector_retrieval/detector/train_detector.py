@@ -13,10 +13,10 @@ from yacs.config import CfgNode
 from baselines.detector_retrieval.detector.config import default_config
 from baselines.detector_retrieval.detector.config_check import check_training
 from baselines.detector_retrieval.detector.training import train_task
+from os2d.command import exit_code_of, final_line, start_log
 from os2d.config_reading import read_config
 from os2d.console import ConsoleRun
-from os2d.engine.distributed import launch, process_group
-from os2d.errors import Os2dError
+from os2d.engine.distributed import process_group
 
 logger = logging.getLogger("baselines.detector_retrieval.detector")
 
@@ -39,16 +39,14 @@ exit codes: 0 done, 2 something to correct (one line says what), 75 interrupted 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the training that the arguments describe and return the exit code."""
     options = _parser().parse_args(arguments)
-    try:
+
+    def work() -> None:
         config = _read(options)
         check_training(config)
         with process_group(config.MODEL.DEVICE == "cuda"):
             _run(config)
-    except Os2dError as e:
-        if launch().rank == 0 or e.exit_code != 75:
-            print(f"error: {e}", file=sys.stderr)
-        return e.exit_code
-    return 0
+
+    return exit_code_of(work)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -76,23 +74,12 @@ def _read(options: argparse.Namespace) -> CfgNode:
 def _run(config: CfgNode) -> None:
     folder = Path(config.OUTPUT_DIR) if config.OUTPUT_DIR else None
     with ConsoleRun(folder, config.random_seed) as run:
-        _start_log(folder / "log.txt" if folder is not None else None, run.rank)
+        start_log(folder / "log.txt" if folder is not None else None, run.rank, "detector", ("baselines", "os2d"))
         logger.info("configuration:\n%s", config)
         if folder is not None and config.SOLVER.MAX_ITER:
             run.keep_config(config)
         metrics = train_task(config, run)
-        logger.info("final: %s", ", ".join(f"{name} {value:.4f}" for name, value in metrics.items()))
-
-
-def _start_log(file: Path | None, rank: int) -> None:
-    """Let everything our code tells appear on the standard output, and in the file if there is one."""
-    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stdout)]
-    if file is not None and rank == 0:
-        handlers.append(logging.FileHandler(file, encoding="utf-8"))
-    line = "%(asctime)s detector %(levelname)s: %(message)s"
-    logging.basicConfig(level=logging.WARNING, format=line, handlers=handlers, force=True)
-    for name in ("baselines", "os2d"):
-        logging.getLogger(name).setLevel(logging.INFO if rank == 0 else logging.WARNING)
+        logger.info(final_line(metrics))
 
 
 if __name__ == "__main__":

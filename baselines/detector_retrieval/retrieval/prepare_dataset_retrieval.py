@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from yacs.config import CfgNode
 
 from baselines.detector_retrieval import tasks
-from baselines.detector_retrieval.command import EXIT_CODES, exit_code_of, retrieval_folder, run_task
+from baselines.detector_retrieval.command import retrieval_folder, run_task
+from os2d.command import EXIT_CODES, exit_code_of
 from os2d.errors import ConfigError
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from yacs.config import CfgNode
 
 from baselines.detector_retrieval import tasks
-from baselines.detector_retrieval.command import EXIT_CODES, exit_code_of, retrieval_folder, run_task
+from baselines.detector_retrieval.command import retrieval_folder, run_task
+from os2d.command import EXIT_CODES, exit_code_of
 from os2d.errors import ConfigError
 
 IMAGENET_FEATURES = {

@@ -5,12 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
+from os2d.engine.skipped_steps import LARGEST_SCALING_ROW
 from os2d.errors import TrainingDivergedError
 
 logger = logging.getLogger(__name__)
-
-LARGEST_SCALING_ROW = 50
-"""The scaler of fp16 halves its factor at every step it gives up; after so many the factor is not the reason."""
 
 
 class DivergenceGuard:
