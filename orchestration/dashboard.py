@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
+from orchestration.tracking.pages import DEFAULT_PORT
 from orchestration.tracking.store_location import StoreLocation
-
-DEFAULT_PORT = 5000
 
 SERVER_ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -22,11 +21,15 @@ SERVER_ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class Dashboard:
-    """A dashboard that can be started, or that a server already offers (then ``argv`` is empty)."""
+    """A dashboard that can be started, or that a server already offers (then ``argv`` is empty).
+
+    ``missing`` says in a sentence why the address is not the one that was asked for; empty when it is.
+    """
 
     url: str
     argv: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
+    missing: str = ""
 
 
 def dashboard_command(
@@ -45,14 +48,17 @@ def dashboard_command(
     """
     location = StoreLocation.resolve(runs_root, tracking_uri)
     location.require_usable()
+    page = _page(location, experiment)
+    missing = "" if experiment is None or page is not None else _missing(location, experiment)
+    page = page or "/#/experiments"
     if location.is_server:
-        return Dashboard(url=location.shown.rstrip("/") + _page(location, experiment))
+        return Dashboard(url=location.shown.rstrip("/") + page, missing=missing)
     argv = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", location.uri]
     if location.artifacts is not None:
         argv += ["--artifacts-destination", location.artifacts.as_uri()]
     argv += ["--host", host, "--port", str(port), "--workers", "1"]
-    url = f"http://{host}:{port}{_page(location, experiment)}"
-    return Dashboard(url=url, argv=tuple(argv), environment=dict(SERVER_ENVIRONMENT))
+    url = f"http://{host}:{port}{page}"
+    return Dashboard(url=url, argv=tuple(argv), environment=dict(SERVER_ENVIRONMENT), missing=missing)
 
 
 def make_store(runs_root: Path, tracking_uri: str | None = None) -> None:
@@ -73,12 +79,19 @@ def exec_dashboard(dashboard: Dashboard) -> NoReturn:
     os.execve(dashboard.argv[0], dashboard.argv, {**os.environ, **dashboard.environment})
 
 
-def _page(location: StoreLocation, experiment: str | None) -> str:
-    """Return the page of an experiment, or the list of all when it has no runs yet."""
+def _page(location: StoreLocation, experiment: str | None) -> str | None:
+    """Return the page of an experiment; None when the store does not have it."""
     nothing_there = location.database is not None and not location.database.exists()
     if experiment is None or nothing_there:
-        return "/#/experiments"
+        return None
     from orchestration.tracking.mlflow_store import MlflowStore  # imports MLflow, which takes more than a second
 
     found = MlflowStore(location).experiment_id(experiment)
-    return "/#/experiments" if found is None else f"/#/experiments/{found}/runs"
+    return None if found is None else f"/#/experiments/{found}/runs"
+
+
+def _missing(location: StoreLocation, experiment: str) -> str:
+    return (
+        f"{location.shown} has no experiment {experiment!r}: run `oneshot sync` if its trials have run, or see "
+        "`oneshot status` for how it is called; the page lists those there are"
+    )

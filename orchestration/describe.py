@@ -16,13 +16,12 @@ makes 2 variants x 2 learning rates x 3 seeds = 12 trials.
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, Self
 
+from orchestration.describe_tables import Column, Published, Row, Table
 from orchestration.errors import DescriptionError
 from orchestration.resources import Resources
 from orchestration.spaces import (
@@ -40,7 +39,7 @@ from orchestration.spaces import (
     zipped,
 )
 from orchestration.sweep.methods import ASHA, BOHB, PBT, TPE, HyperBand, MedianStopping, Random, Scheduler, Searcher
-from orchestration.written import require, require_each, require_mapping
+from orchestration.written import NAME, require, require_distinct, require_each, require_mapping, require_name
 
 __all__ = [
     "ASHA",
@@ -54,6 +53,7 @@ __all__ = [
     "MedianStopping",
     "Need",
     "Point",
+    "Published",
     "Random",
     "Resources",
     "Row",
@@ -71,8 +71,6 @@ __all__ = [
     "when",
     "zipped",
 ]
-
-_NAME = re.compile(r"[^\W_][^/\\\x00-\x1f]*")
 
 
 def seeds(count_or_seeds: int | Iterable[int]) -> tuple[int, ...]:
@@ -135,7 +133,7 @@ class Variant:
     needs: Mapping[str, Need] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _require_name("Variant", self.name)
+        require_name("Variant", self.name)
         require(f"variant {self.name!r}", "task", self.task, (str, type(None)), "'package.module:object'")
         _require_mappings(f"variant {self.name!r}", self.config, self.needs, self.tags)
 
@@ -154,6 +152,7 @@ class Experiment:
         resources: of each trial.
         needs: name of an input -> the trial that provides it.
         tags: of each trial.
+        trial_name: pattern of the trials' names, with ``{variant}``, ``{point}`` and ``{seed}``.
     """
 
     name: str
@@ -165,9 +164,10 @@ class Experiment:
     resources: Resources = field(default_factory=Resources)
     needs: Mapping[str, Need] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
+    trial_name: str = "{variant}{point}-seed{seed}"
 
     def __post_init__(self) -> None:
-        _require_name("Experiment", self.name)
+        require_name("Experiment", self.name)
         place = f"experiment {self.name!r}"
         require(place, "task", self.task, str, "'package.module:object'")
         require(
@@ -175,11 +175,12 @@ class Experiment:
         )
         require(place, "resources", self.resources, Resources, "Resources(...)")
         _require_mappings(place, self.config, self.needs, self.tags)
+        _require_pattern(place, self.trial_name)
         variants = require_each(place, "variants", self.variants, Variant, "Variant")
         object.__setattr__(self, "variants", variants or (Variant("default"),))
         object.__setattr__(self, "seeds", seeds(self.seeds))
-        _require_distinct(f"experiment {self.name!r}: variants", [variant.name for variant in self.variants])
-        _require_distinct(f"experiment {self.name!r}: seeds", self.seeds)
+        require_distinct(f"experiment {self.name!r}: variants", [variant.name for variant in self.variants])
+        require_distinct(f"experiment {self.name!r}: seeds", self.seeds)
         for seed in self.seeds:
             if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
                 raise DescriptionError(
@@ -293,102 +294,16 @@ class Sweep(Experiment):
         return draws(self.domains, self.searcher.known_points, self.searcher.seed)
 
 
-@dataclass(frozen=True)
-class Column:
-    """One metric of a table.
-
-    Args:
-        title: the head of the column.
-        metric: the name it was logged under.
-        reduce: which step counts.
-        scale: the value is multiplied by this: 100 for percent.
-        digits: behind the decimal point.
-        lower_is_better: which value is set in bold.
-        selection: choose the step by this metric instead, e.g. the validation metric.
-    """
-
-    title: str
-    metric: str
-    reduce: Literal["last", "first", "max", "min"] = "last"
-    scale: float = 1.0
-    digits: int = 1
-    lower_is_better: bool = False
-    selection: str | None = None
-
-    def __post_init__(self) -> None:
-        require("Column", "title", self.title, str, "a text")
-        require(f"column {self.title!r}", "metric", self.metric, str, "the name of a metric")
-        if self.reduce not in ("last", "first", "max", "min"):
-            raise DescriptionError(
-                f"column {self.title!r}: reduce: expected last, first, max or min, got {self.reduce!r}"
-            )
-
-
-@dataclass(frozen=True)
-class Row:
-    """One row of a table: the trials that match everything given.
-
-    Args:
-        title: the head of the row.
-        variant: the variant's name.
-        experiment: the experiment's name, where a table has several.
-        tags: all of them must be equal.
-        point: dotted configuration key -> value, where the experiment has a space.
-    """
-
-    title: str
-    variant: str | None = None
-    experiment: str | None = None
-    tags: Mapping[str, str] = field(default_factory=dict)
-    point: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        require("Row", "title", self.title, str, "a text")
-        require_mapping(f"row {self.title!r}", "tags", self.tags, str, "a text", "tag")
-        require_mapping(f"row {self.title!r}", "point", self.point)
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table over the seeds of an experiment's variants.
-
-    Args:
-        name: unique in a file.
-        title: one line above the table.
-        experiment: an experiment or several, as objects or names.
-        columns: the metrics.
-        rows: None makes one row per variant and point, in the order of the description.
-        caption: text below the table.
-    """
-
-    name: str
-    title: str
-    experiment: Experiment | str | Sequence[Experiment | str]
-    columns: Sequence[Column]
-    rows: Sequence[Row] | None = None
-    caption: str = ""
-
-    def __post_init__(self) -> None:
-        _require_name("Table", self.name)
-        place = f"table {self.name!r}"
-        several = [self.experiment] if isinstance(self.experiment, str | Experiment) else self.experiment
-        require_each(place, "experiment", several, (str, Experiment), "Experiment or name")
-        object.__setattr__(self, "columns", require_each(place, "columns", self.columns, Column, "Column"))
-        if self.rows is not None:
-            object.__setattr__(self, "rows", require_each(place, "rows", self.rows, Row, "Row"))
-
-    @property
-    def experiment_names(self) -> tuple[str, ...]:
-        """The names of the experiments, in order."""
-        several = [self.experiment] if isinstance(self.experiment, str | Experiment) else list(self.experiment)
-        return tuple(one if isinstance(one, str) else one.name for one in several)
-
-
-def _require_name(kind: str, name: object) -> None:
-    if not isinstance(name, str) or not _NAME.fullmatch(name) or name != name.strip() or len(name) > 100:
+def _require_pattern(place: str, pattern: object) -> None:
+    require(place, "trial_name", pattern, str, "a text")
+    try:
+        example = str(pattern).format(variant="v", point="", seed=0)
+    except (LookupError, ValueError):
+        example = ""
+    if not NAME.fullmatch(example):
         raise DescriptionError(
-            f"{kind}: name {name!r}: expected at most 100 characters that start with a letter or digit, "
-            "without slashes and without spaces at the end; names become folders"
+            f"{place}: trial_name {pattern!r}: expected a name with {{variant}}, {{point}} and {{seed}} in it, without "
+            "slashes"
         )
 
 
@@ -396,9 +311,3 @@ def _require_mappings(place: str, config: object, needs: object, tags: object) -
     require_mapping(place, "config", config)
     require_mapping(place, "needs", needs, Need, "a Need", "name of an input")
     require_mapping(place, "tags", tags, str, "a text", "tag")
-
-
-def _require_distinct(what: str, values: Sequence[object]) -> None:
-    twice = sorted(str(value) for value, count in Counter(values).items() if count > 1)
-    if twice:
-        raise DescriptionError(f"{what}: {', '.join(twice)} given more than once; each must be unique")

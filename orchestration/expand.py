@@ -50,9 +50,9 @@ class Draft:
 
     @property
     def name(self) -> str:
-        """The name of the trial: ``<variant>[,key=value...]-seed<k>``."""
+        """The name of the trial; as a rule ``<variant>[,key=value...]-seed<k>``."""
         overrides = "".join(f",{key}={_shown(value)}" for key, value in self.point.items())
-        return f"{self.variant.name}{overrides}-seed{self.key.seed}"
+        return self.experiment.trial_name.format(variant=self.variant.name, point=overrides, seed=self.key.seed)
 
 
 class Expansion:

@@ -13,6 +13,7 @@ from rich.text import Text
 from orchestration.demand import demand_of, resources_text
 from orchestration.durable import to_json
 from orchestration.errors import DescriptionError
+from orchestration.inputs import is_missing, missing_inputs
 from orchestration.journal import TrialFolder
 from orchestration.journal_records import State
 from orchestration.plan import Plan, Trial
@@ -46,6 +47,7 @@ def plan_records(plan: Plan, states: Mapping[str, State]) -> list[dict[str, Any]
             "seed": trial.seed,
             "needs": dict(trial.needs),
             "fingerprints": trial.fingerprints,
+            "missing": {name: text for name, text in trial.fingerprints.items() if is_missing(text)},
             "tags": trial.tags,
             "resources": vars(trial.resources),
             **vars(demand_of([trial.resources])),
@@ -75,6 +77,7 @@ def print_plan(plan: Plan, states: Mapping[str, State], console: Console) -> Non
     shown = ", ".join(f"{number[state]} {_called(state)}" for state in State if number[state])
     _say(console, f"{len(plan.trials)} trials: {shown or 'none'}")
     _say_demand(plan, states, console)
+    _say_what_is_missing(plan, states, console)
 
 
 def _trials(plan: Plan, states: Mapping[str, State]) -> Table:
@@ -136,6 +139,14 @@ def _say_demand(plan: Plan, states: Mapping[str, State], console: Console) -> No
     if None in (asked.gpu_hours, asked.cpu_hours):
         without = dict.fromkeys(trial.experiment for trial in plan.trials if trial.resources.hours is None)
         _say(console, f"unknown, because there is no Resources(hours=...) in {', '.join(without)}")
+
+
+def _say_what_is_missing(plan: Plan, states: Mapping[str, State], console: Console) -> None:
+    missing = missing_inputs(trial for trial in plan.trials if states[trial.signature] is not State.DONE)
+    if missing:
+        _say(console, "missing on this machine; nothing is started before it is there:")
+    for one in missing:
+        _say(console, f"  {one.text} ({len(one.trials)} trial{'' if len(one.trials) == 1 else 's'})")
 
 
 def _to_run(trials: Iterable[Trial], states: Mapping[str, State]) -> Iterator[Resources]:

@@ -15,6 +15,7 @@ from orchestration.expand import Draft, Expansion, Key
 from orchestration.resolve import Defaults, Members, changed_members, defaults_of
 from orchestration.signature import PartialSignature, canonical_json
 from orchestration.sweep.settings import population_of
+from orchestration.tables.lines import lines_of
 from orchestration.trial_description import Trial
 
 
@@ -33,6 +34,17 @@ class Entry:
     tags: Mapping[str, str]
     signature: str
     requested: bool
+
+    def called(self, trial: Trial) -> Trial:
+        """Return the trial as this request calls it; the first request for it may have called it otherwise."""
+        return replace(
+            trial,
+            name=self.name,
+            experiment=self.experiment,
+            variant=self.variant,
+            tags=self.tags,
+            point=self.point,
+        )
 
 
 @dataclass(frozen=True)
@@ -88,14 +100,7 @@ class Plan:
         """Return the requested trials of an experiment, called as they are called there."""
         by_signature = {trial.signature: trial for trial in self.trials}
         return [
-            replace(
-                by_signature[entry.signature],
-                name=entry.name,
-                experiment=entry.experiment,
-                variant=entry.variant,
-                tags=entry.tags,
-                point=entry.point,
-            )
+            entry.called(by_signature[entry.signature])
             for entry in self.entries
             if entry.experiment == experiment and entry.requested
         ]
@@ -115,7 +120,8 @@ def plan(
         chosen: sweep -> the points it has chosen from results so far, behind those it starts with.
 
     Raises:
-        DescriptionError: something in the description cannot be run; the message says where it was written.
+        DescriptionError: something in the description cannot be run, or a cell of a table has no trial; the message
+            says where it was written.
     """
     with _without_collecting():
         return _plan(list(descriptions), only, chosen)
@@ -151,9 +157,14 @@ def _plan(
             repeated.append(f"{entry.experiment}/{entry.name}")
         if known.signature != entry.signature:
             raise DescriptionError(
-                f"experiment {entry.experiment!r}: two different trials are called {entry.name!r}; rename a variant"
+                f"experiment {entry.experiment!r}: two different trials are called {entry.name!r}; rename a variant, "
+                "or put {point} and {seed} into trial_name"
             )
-    return Plan(tuple(trials.values()), tuple(entries.values()), tuple(experiments), tables, tuple(repeated))
+    planned = Plan(tuple(trials.values()), tuple(entries.values()), tuple(experiments), tables, tuple(repeated))
+    for table in tables:
+        if not set(table.experiment_names) & set(planned.open_points):  # points that are still to come fill rows, too
+            lines_of(table, planned)
+    return planned
 
 
 @contextmanager

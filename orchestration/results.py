@@ -10,16 +10,19 @@ from pathlib import Path
 from rich.console import Console
 
 from orchestration.plan import Plan
-from orchestration.report import write_report
+from orchestration.report.page import report_name, write_report
 from orchestration.runs import Runs
 from orchestration.sweep.table import sweep_tables
-from orchestration.tables.build import Source, build_table
+from orchestration.tables.build import build_table
+from orchestration.tables.contract import Source
 from orchestration.tables.formats import to_terminal
 from orchestration.tables.result import TableResult
 from orchestration.tables.sources import FolderSource, MlflowSource
 from orchestration.tracking.store_location import StoreAwayError, StoreError, StoreLocation
 from orchestration.tracking.sync import Follower, sync
 from orchestration.tracking.tables import keep_tables
+
+MOST_PICTURES = 3
 
 
 @contextmanager
@@ -62,12 +65,9 @@ def _tables(plan: Plan, source: Source) -> list[TableResult]:
     return [*(build_table(table, plan, source) for table in plan.tables), *sweep_tables(plan, source)]
 
 
-def write_reports(plan: Plan, runs_root: Path) -> list[Path]:
-    """Write the page of every requested experiment and return the paths."""
-    return [write_report(runs_root, plan, experiment) for experiment in _requested_experiments(plan)]
-
-
-def show_results(plan: Plan, runs_root: Path, tracking_uri: str | None, output: Console, notes: Console) -> None:
+def show_results(
+    plan: Plan, file: Path, runs_root: Path, tracking_uri: str | None, output: Console, notes: Console
+) -> None:
     """Print the tables of a plan to ``output``, and to ``notes`` the paths of report and pictures and the dashboard.
 
     An unreachable store is told and the folders are read instead: both give the same tables.
@@ -79,8 +79,7 @@ def show_results(plan: Plan, runs_root: Path, tracking_uri: str | None, output: 
         tables = table_results(plan, runs_root, tracking_uri, from_folders=True)
     for table in tables:
         output.print(to_terminal(table))
-    for path in write_reports(plan, runs_root):
-        _note(notes, f"report:    {path}")
+    _note(notes, f"report:    {write_report(runs_root, plan, report_name(plan, file), tracking_uri)}")
     for picture in _pictures(plan, runs_root):
         _note(notes, f"picture:   {picture}")
     for experiment in _requested_experiments(plan):
@@ -97,12 +96,12 @@ def _note(console: Console, text: str) -> None:
 
 
 def _pictures(plan: Plan, runs_root: Path) -> Sequence[Path]:
-    """Return the pictures of the last requested trial that has any."""
+    """Return the first pictures of the last requested trial that has any; the report shows more."""
     runs = Runs(runs_root)
     for entry in reversed([entry for entry in plan.entries if entry.requested]):
         pictures = sorted((runs.folder(entry.signature).artifacts / "pictures").glob("*.png"))
         if pictures:
-            return pictures
+            return pictures[:MOST_PICTURES]
     return ()
 
 

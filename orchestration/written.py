@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from orchestration.errors import DescriptionError
 
 Kinds = type | tuple[type, ...]
 T = TypeVar("T")
+
+NAME = re.compile(r"[^\W_][^/\\\x00-\x1f]*")
+MAX_NAME = 200
+"""Characters of a name: published names have up to 178, the name of a folder must stay below 255 bytes."""
 
 
 def require(place: str, key: str, value: object, kinds: Kinds, expected: str) -> None:
@@ -42,3 +48,19 @@ def require_mapping(
         if not isinstance(name, str):
             raise DescriptionError(f"{place}: {key}: expected a {names}, got {name!r}")
         require(place, f"{key}[{name!r}]", value, kinds, expected)
+
+
+def require_name(kind: str, name: object) -> None:
+    """Refuse a name that cannot be a folder's."""
+    if not isinstance(name, str) or not NAME.fullmatch(name) or name != name.strip() or len(name) > MAX_NAME:
+        raise DescriptionError(
+            f"{kind}: name {name!r}: expected at most {MAX_NAME} characters that start with a letter or digit, "
+            "without slashes and without spaces at the end; names become folders"
+        )
+
+
+def require_distinct(what: str, values: Sequence[object]) -> None:
+    """Refuse values of which one is there twice."""
+    twice = sorted(str(value) for value, count in Counter(values).items() if count > 1)
+    if twice:
+        raise DescriptionError(f"{what}: {', '.join(twice)} given more than once; each must be unique")

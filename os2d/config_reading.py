@@ -54,20 +54,21 @@ def values_of_file(file: Path) -> Iterator[tuple[str, Any]]:
         return
     if not isinstance(content, Mapping):
         raise ConfigError(f"{file}: expected a tree of keys and values, got {type(content).__name__}")
-    yield from _leaves(content)
+    yield from leaves(content)
 
 
-def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield dotted key and value of everything in a tree."""
     for name, value in tree.items():
         if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{name}.")
+            yield from leaves(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
 
 
 def set_value(config: CfgNode, key: str, value: Any, where: str) -> None:
     """Set one value; ``where`` ends the message about a wrong one."""
-    known = dict(_leaves(config))
+    known = dict(leaves(config))
     if key not in known:
         raise ConfigError(f"{key}: no such key{where}{_advice(key, known)}")
     if isinstance(known[key], float) and _is_int(value):

@@ -64,6 +64,25 @@ class Run(Protocol):
         """Leave the task after ``should_stop``: the state is saved and the run can be resumed."""
 
 
+class MissingInput(str):
+    """Stands where a fingerprint would, for a file or data set that is not on this machine.
+
+    A plan is made all the same; whoever starts its trials refuses those that read it. The text is the whole message.
+
+    Args:
+        what: is missing.
+        how: to get it.
+    """
+
+    how: str
+
+    def __new__(cls, what: str, how: str) -> MissingInput:
+        """Join both to one message."""
+        text = super().__new__(cls, f"{what}; {how}")
+        text.how = how
+        return text
+
+
 @dataclass(frozen=True)
 class Task:
     """A task as planners see it: cheap to import, because the work itself is named by an import string.
@@ -73,7 +92,8 @@ class Task:
         default_config: returns a fresh configuration tree with every key and its default.
         code_version: raised by hand when the same configuration gives other numbers than before.
         validate: raises :class:`~os2d.errors.ConfigError` for values that cannot work together.
-        fingerprints: names the data and weight files a configuration reads, with a hash of their content.
+        fingerprints: names the data and weight files a configuration reads, with a hash of their content, or a
+            :class:`MissingInput` for what is not there.
         seed_key: the configuration key that holds the seed.
         neutral_keys: keys (or prefixes ending in ``.``) that cannot change any result.
     """

@@ -26,3 +26,13 @@ evaluate = Task(
     neutral_keys=NEUTRAL_KEYS,
 )
 """Evaluate a trained, loaded or fresh network; see :mod:`os2d.engine.evaluation_task`."""
+
+initialise = Task(
+    function="os2d.engine.initialisation:initialise_task",
+    default_config=default_config,
+    code_version="1",
+    validate=check_training,
+    fingerprints=evaluation_fingerprints,
+    neutral_keys=NEUTRAL_KEYS,
+)
+"""Save and evaluate what a training starts from; see :mod:`os2d.engine.initialisation`."""

@@ -109,13 +109,7 @@ def check_training(config: CfgNode) -> None:
 
 def check_evaluation(config: CfgNode) -> None:
     """Check the configuration of an evaluation; see :func:`check_training`."""
-    for key, allowed in CHOICES.items():
-        choose(key, str(_value(config, key)), dict.fromkeys(allowed))
-    for rule in RULES:
-        for key in rule.keys:
-            value = _value(config, key)
-            if value is None or not rule.holds(value):
-                raise ConfigError(f"{key}: expected {rule.expected}, got {value!r}")
+    check_values(config)
     names = config.eval.dataset_names
     if not names or not all(isinstance(name, str) and name for name in names):
         raise ConfigError(f"eval.dataset_names: expected at least one name of a data set, got {names!r}")
@@ -125,6 +119,21 @@ def check_evaluation(config: CfgNode) -> None:
         raise ConfigError(f"eval.dataset_names: expected different data sets, got {repeated!r} twice")
     for name in names:
         _check_dataset(name, config)
+
+
+def check_values(config: CfgNode) -> None:
+    """Check every value by itself.
+
+    Raises:
+        ConfigError: one cannot be used.
+    """
+    for key, allowed in CHOICES.items():
+        choose(key, str(_value(config, key)), dict.fromkeys(allowed))
+    for rule in RULES:
+        for key in rule.keys:
+            value = _value(config, key)
+            if value is None or not rule.holds(value):
+                raise ConfigError(f"{key}: expected {rule.expected}, got {value!r}")
 
 
 def _value(config: CfgNode, key: str) -> Any:

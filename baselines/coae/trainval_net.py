@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from yacs.config import CfgNode
+
 from baselines.coae import tasks
 from baselines.coae.command_line import add_common_flags, config_of, run_command
 from os2d.console import ConsoleRun
@@ -54,7 +56,19 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _train(arguments: Sequence[str] | None) -> None:
-    options = _parser().parse_args(arguments)
+    config = config_of_training(_parser().parse_args(arguments))
+    tasks.train.validate(config)
+    with ConsoleRun(Path(config.output.path), config.random_seed) as run:
+        run.keep_config(config)
+        tasks.train(config, run)
+
+
+def config_of_training(options: argparse.Namespace) -> CfgNode:
+    """Return the configuration of the task.
+
+    Raises:
+        ConfigError: an option asks for what does not exist here, or a key or a value is wrong.
+    """
     for flag, reason in NOT_HERE.items():
         if getattr(options, flag):
             raise ConfigError(f"--{flag}: {reason}; leave it out")
@@ -82,11 +96,7 @@ def _train(arguments: Sequence[str] | None) -> None:
         "output.session": options.session,
         "runtime.num_workers": options.nw,
     }
-    config = config_of(options, values)
-    tasks.train.validate(config)
-    with ConsoleRun(Path(config.output.path), config.random_seed) as run:
-        run.keep_config(config)
-        tasks.train(config, run)
+    return config_of(options, values)
 
 
 if __name__ == "__main__":

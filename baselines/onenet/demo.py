@@ -19,10 +19,10 @@ from baselines.onenet.config_file import read_config
 from baselines.onenet.data.class_names import class_names
 from baselines.onenet.drawing import draw_detections
 from baselines.onenet.predictor import Predictor
-from baselines.onenet.video import change_video, pictures_of
 from baselines.onenet.window import A_MOMENT, UNTIL_A_KEY, camera_pictures, show
 from os2d.command import exit_code_of
 from os2d.data.images import read_image
+from os2d.data.video import change_video, pictures_of
 from os2d.errors import ConfigError, DataError
 
 logger = logging.getLogger("OneNet")

@@ -43,14 +43,20 @@ class Predictor:
         self.model.to(device).eval()
 
     @torch.no_grad()
-    def __call__(self, picture: Image.Image, threshold: float = 0.0) -> Detections:
+    def __call__(self, picture: Image.Image, threshold: float = 0.0, shorter_side: int | None = None) -> Detections:
         """Return what was found with a score above the threshold, in pixels of the picture, on the CPU.
 
         Args:
             picture: RGB.
             threshold: of the score.
+            shorter_side: at which the network sees the picture, in place of ``INPUT.MIN_SIZE_TEST``.
         """
-        pixels = to_pixels(resized_for_test(picture, self.config))
+        config = self.config
+        if shorter_side is not None:
+            config = config.clone()
+            config.defrost()
+            config.INPUT.MIN_SIZE_TEST = shorter_side
+        pixels = to_pixels(resized_for_test(picture, config))
         found = self.model([pixels], output_sizes=[Size.of_image(picture)])
         assert isinstance(found, list)
         detections = found[0].to("cpu")

@@ -7,7 +7,7 @@ from yacs.config import CfgNode
 from baselines.onenet.config import NEUTRAL_KEYS, default_config
 from baselines.onenet.config_check import check_evaluation, check_training
 from baselines.onenet.data.fingerprint import dataset_fingerprints
-from baselines.onenet.weights_path import find_weights
+from baselines.onenet.weights_path import find_weights, missing_weights, weights_path
 from os2d.data.fingerprint import weights_fingerprint
 from os2d.run import Task
 
@@ -22,7 +22,11 @@ def _evaluation_fingerprints(config: CfgNode) -> dict[str, str]:
 
 def _weights_fingerprint(config: CfgNode) -> dict[str, str]:
     key, weights = "MODEL.WEIGHTS", config.MODEL.WEIGHTS
-    return {key: weights_fingerprint(key, find_weights(weights))} if weights else {}
+    if not weights:
+        return {}
+    if not weights_path(weights).exists():
+        return {key: missing_weights(weights)}
+    return {key: weights_fingerprint(key, find_weights(weights))}
 
 
 train = Task(

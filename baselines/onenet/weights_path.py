@@ -10,6 +10,7 @@ from pathlib import Path
 from os2d.download.sources import MODELS_FOLDER
 from os2d.errors import CheckpointError
 from os2d.modeling.missing_weights import why_missing
+from os2d.run import MissingInput
 
 CATALOG = "detectron2://"
 """Start of a name in the catalog of detectron2; its files are kept under the same names below ``models``."""
@@ -25,19 +26,30 @@ HOW_TO_GET_RESNET18 = (
 
 
 def find_weights(name: str) -> Path:
-    """Return the file that ``MODEL.WEIGHTS`` names: a path, the name of a file in ``models``, or of the catalog.
+    """Return the file that ``MODEL.WEIGHTS`` names.
 
     Raises:
         CheckpointError: there is no such file; the message says how to get it.
     """
-    if name.startswith(CATALOG):
-        path = Path(MODELS_FOLDER, CATALOG.removesuffix("://"), name.removeprefix(CATALOG))
-    elif Path(name).name == name and not Path(name).exists():
-        path = Path(MODELS_FOLDER, name)
-    else:
-        path = Path(name).expanduser()
+    path = weights_path(name)
     if path.is_file():
         return path
+    raise CheckpointError(missing_weights(name))
+
+
+def weights_path(name: str) -> Path:
+    """Return the place of a file that is given by its path, its name in ``models``, or its name in the catalog."""
+    if name.startswith(CATALOG):
+        return Path(MODELS_FOLDER, CATALOG.removesuffix("://"), name.removeprefix(CATALOG))
+    if Path(name).name == name and not Path(name).exists():
+        return Path(MODELS_FOLDER, name)
+    return Path(name).expanduser()
+
+
+def missing_weights(name: str) -> MissingInput:
+    """Return what to say about a file that is not there."""
+    path = weights_path(name)
     if path.name == RESNET18:
-        raise CheckpointError(f"MODEL.WEIGHTS {name}: no such weights file; {HOW_TO_GET_RESNET18}")
-    raise CheckpointError(f"MODEL.WEIGHTS {name}: {why_missing(path)}")
+        return MissingInput(f"MODEL.WEIGHTS {name}: no such weights file", HOW_TO_GET_RESNET18)
+    what, _, how = why_missing(path).partition("; ")
+    return MissingInput(f"MODEL.WEIGHTS {name}: {what}", how)

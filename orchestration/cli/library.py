@@ -11,8 +11,10 @@ import typer
 from orchestration.cli.options import app
 
 LIBRARY_COMMANDS = {
+    "detect": ("os2d.cli.detect:app", "Find the objects of some class images in images and videos."),
     "data": ("os2d.cli.data:app", "Fetch, check and measure the named data sets."),
     "models": ("orchestration.cli.models:app", "Fetch, convert, inspect and publish weights files."),
+    "serve": ("os2d.cli.serve:app", "Serve a detector over HTTP, with a page to try it."),
     "export": ("baselines.onenet.cli.export:app", "Write a trained OneNet for ONNX Runtime or TensorRT."),
 }
 """Command -> the typer application behind it, and what ``oneshot --help`` says of it."""

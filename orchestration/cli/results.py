@@ -60,6 +60,12 @@ def table(
     ] = SourceName.MLFLOW,
     form: Annotated[FormatName, typer.Option("--format", help="how to write it")] = FormatName.TERMINAL,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="write to this file instead")] = None,
+    reference: Annotated[
+        Path | None, typer.Option("--reference", help="published values that you typed in, shown as yours beside ours")
+    ] = None,
+    reference_template: Annotated[
+        bool, typer.Option("--reference-template", help="write such a file, with every cell, instead of the tables")
+    ] = False,
     tracking_uri: TrackingOption = None,
     as_json: JsonOption = False,
     show_help: HelpOption = False,
@@ -67,11 +73,17 @@ def table(
     """Print the tables of FILE: mean and standard deviation over seeds, and why a cell is empty."""
     from orchestration.results import table_results
     from orchestration.sweep.settings import sweeps_of
-    from orchestration.tables.formats import render, to_terminal
+    from orchestration.tables import references
+    from orchestration.tables.formats import render, to_page, to_terminal
 
     _, planned = read_plan(context, file, only, show_help)
     if not planned.tables and not sweeps_of(planned.experiments):
         raise DescriptionError(f"{file}: describes no table and no Sweep; add a Table to the file")
+    if reference_template:
+        _write(output, references.reference_template(planned).rstrip())
+        return
+    if reference is not None:
+        planned = references.with_references(planned, reference)
     results = table_results(planned, runs, tracking_uri, from_folders=source is SourceName.RUNS)
     if as_json:
         text = json.dumps([cell for result in results for cell in result.as_json()], indent=1, ensure_ascii=False)
@@ -83,8 +95,14 @@ def table(
         if output is None:
             return
         text = screen.getvalue().rstrip()
+    elif form is FormatName.HTML:
+        text = to_page(results).rstrip()
     else:
         text = "\n".join(render(result, cast("Format", form.value)) for result in results).rstrip()
+    _write(output, text)
+
+
+def _write(output: Path | None, text: str) -> None:
     if output is None:
         print(text)
     else:
@@ -97,15 +115,16 @@ def report(
     file: FileArgument = None,
     runs: RunsOption = RUNS,
     only: OnlyOption = None,
+    tracking_uri: TrackingOption = None,
     as_json: JsonOption = False,
     show_help: HelpOption = False,
 ) -> None:
-    """Write one HTML page per experiment of FILE: tables, learning curves, pictures, configurations, provenance."""
-    from orchestration.results import write_reports
+    """Write one HTML page about FILE: tables, curves, sweeps, pictures, cost, configurations, provenance."""
+    from orchestration.report.page import report_name, write_report
 
-    _, planned = read_plan(context, file, only, show_help)
-    paths = write_reports(planned, runs)
-    print(json.dumps([str(path) for path in paths]) if as_json else "\n".join(map(str, paths)))
+    described, planned = read_plan(context, file, only, show_help)
+    path = write_report(runs, planned, report_name(planned, described.path), tracking_uri)
+    print(json.dumps({"report": str(path)}) if as_json else path)
 
 
 @app.command()
@@ -143,15 +162,23 @@ def dashboard(
     runs: RunsOption = RUNS,
     host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="port to listen on")] = 5000,
+    open_browser: Annotated[
+        bool | None, typer.Option("--open/--no-open", help="open a browser; without either, where there is a screen")
+    ] = None,
     tracking_uri: TrackingOption = None,
 ) -> None:
     """Open MLflow's pages on the runs: starts the server and prints the address; Ctrl-C ends it."""
     from orchestration.dashboard import dashboard_command, exec_dashboard, make_store
+    from orchestration.open_page import has_display, open_when_ready
 
     command = dashboard_command(runs, experiment, tracking_uri, host, port)
+    if command.missing:
+        print(f"warning: {command.missing}", file=sys.stderr)
     if command.argv:
         make_store(runs, tracking_uri)
     print(command.url, flush=True)
+    if has_display() if open_browser is None else open_browser:
+        open_when_ready(command.url)
     if command.argv:
         exec_dashboard(command)
 

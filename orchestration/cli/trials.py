@@ -103,7 +103,7 @@ def run(
     """Run every trial of FILE that is not done; running again continues and repeats nothing."""
     from orchestration.launch import JobLauncher
     from orchestration.launch.choice import make_launcher
-    from orchestration.launch.driver import launch, submit, unfinished
+    from orchestration.launch.driver import launch, ready_to_launch, submit
     from orchestration.launch.sweeps.in_turn import require_follower, without_pruning
     from orchestration.listing import plan_records
     from orchestration.results import following, show_results
@@ -115,12 +115,12 @@ def run(
             raise DescriptionError(f"--in-slurm: launches with Ray, not with --launcher {launcher}; leave one out")
         options = {"slots": slots, "tracking_uri": tracking_uri, "no_pruning": no_pruning}
         command = command_in_job(file, context.args, runs, only, **options)
-        trials, allocation = unfinished(planned, Runs(runs)), Allocation(nodes, cpus, gpus, memory_gb)
+        trials, allocation = ready_to_launch(planned, Runs(runs)), Allocation(nodes, cpus, gpus, memory_gb)
         raise typer.Exit(run_in_slurm(command, trials, runs, allocation, slurm, is_attached=not detach))
     chosen = make_launcher(launcher, cpus=cpus, gpus=gpus, slots=slots, address=address, slurm=slurm)
     journal = Runs(runs)
     require_follower(planned, chosen)
-    trials = unfinished(planned, journal)
+    trials = ready_to_launch(planned, journal)
     chosen.check(trials)  # before anything is created
     notes = Console(file=sys.stderr)
     if detach and isinstance(chosen, JobLauncher):
@@ -137,7 +137,7 @@ def run(
     if as_json:
         print(to_json(plan_records(planned, summary.states), indent=1))
     elif not summary.interrupted:
-        show_results(planned, runs, tracking_uri, results_console(), notes)
+        show_results(planned, described.path, runs, tracking_uri, results_console(), notes)
     raise typer.Exit(summary.exit_code)
 
 

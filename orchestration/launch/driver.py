@@ -15,6 +15,7 @@ from rich.console import Console
 from orchestration.drivers import recorded
 from orchestration.durable import make_folder
 from orchestration.errors import ExitCode
+from orchestration.inputs import require_inputs
 from orchestration.journal import TrialFolder
 from orchestration.journal_records import State
 from orchestration.launch import Halt, JobLauncher, Launcher
@@ -120,9 +121,9 @@ def submit(
 def _prepare(plan: Plan, runs: Runs, launcher: Launcher, import_paths: Sequence[str] | None) -> list[Trial]:
     """Create and name the folders of a plan and ask for what is not done; return that."""
     require_follower(plan, launcher)
-    make_folder(runs.root)
-    trials = unfinished(plan, runs)
+    trials = ready_to_launch(plan, runs)
     launcher.check(trials)
+    make_folder(runs.root)
     with ThreadPoolExecutor(CREATORS) as pool:
         for _ in pool.map(runs.create, trials):
             pass
@@ -134,17 +135,32 @@ def _prepare(plan: Plan, runs: Runs, launcher: Launcher, import_paths: Sequence[
     return trials
 
 
+def ready_to_launch(plan: Plan, runs: Runs) -> list[Trial]:
+    """Return :func:`unfinished`, having made sure that this machine has what they and the trials of sweeps read.
+
+    Raises:
+        DescriptionError: a data set or a weights file is missing.
+    """
+    wanted = _unfinished_signatures(plan, runs)
+    require_inputs(trial for trial in plan.trials if trial.signature in wanted)
+    return unfinished(plan, runs)
+
+
 def unfinished(plan: Plan, runs: Runs) -> list[Trial]:
     """Return the requested trials that are not done and, recursively, what they need and is not done, in order.
 
     Trials of sweeps are not among them: a sweep starts its trials itself, but what they need is.
     """
-    followed = plan.followed
+    wanted = _unfinished_signatures(plan, runs) - plan.followed
+    return [trial for trial in plan.trials if trial.signature in wanted]
+
+
+def _unfinished_signatures(plan: Plan, runs: Runs) -> set[str]:
     wanted = {signature for signature in plan.requested if not runs.folder(signature).is_done()}
     for trial in reversed(plan.trials):
         if trial.signature in wanted:
             wanted |= {need for need in trial.needs.values() if not runs.folder(need).is_done()}
-    return [trial for trial in plan.trials if trial.signature in wanted - followed]
+    return wanted
 
 
 @contextmanager

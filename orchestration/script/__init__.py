@@ -107,13 +107,13 @@ def _list(order: Order, jobs: Sequence[Job]) -> int:
 
 def _write(order: Order) -> int:
     """Write the scripts of the jobs and of what they need, and say how they are started."""
-    from orchestration.launch.driver import unfinished
+    from orchestration.launch.driver import ready_to_launch
     from orchestration.script.files import LogNames, write_scripts
     from orchestration.script.flags import slurm_options
 
     runs, flags = order.runs, order.flags
     logs = LogNames(flags.stdout_file, flags.stderr_file)
-    trials = unfinished(order.chosen, runs)
+    trials = ready_to_launch(order.chosen, runs)
     for trial in trials:
         runs.create(trial)
         runs.ask(trial, order.described.import_paths)
@@ -141,7 +141,7 @@ def _launch(order: Order) -> int:
     from rich.console import Console
 
     from orchestration.launch.choice import make_launcher
-    from orchestration.launch.driver import launch, submit, unfinished
+    from orchestration.launch.driver import launch, ready_to_launch, submit
     from orchestration.launch.slurm.launcher import SlurmLauncher
     from orchestration.launch.sweeps.in_turn import require_follower
     from orchestration.results import following, show_results
@@ -156,7 +156,7 @@ def _launch(order: Order) -> int:
         SlurmLauncher(slurm_options(flags)) if flags.launcher == "slurm" else make_launcher(flags.launcher, slots=slots)
     )
     require_follower(order.chosen, launcher)
-    launcher.check(unfinished(order.chosen, runs))  # before anything is created
+    launcher.check(ready_to_launch(order.chosen, runs))  # before anything is created
     for entry in order.chosen.entries:
         link_logs(runs, entry, logs)
     import_paths = order.described.import_paths
@@ -167,21 +167,22 @@ def _launch(order: Order) -> int:
     with following(order.chosen, runs.root, tracking_uri, notes) as tick:
         summary = launch(order.chosen, runs, launcher, notes, import_paths, tick)
     if not summary.interrupted:
-        shown = summary.plan if order.chosen.sweeps else _shown(order)
-        show_results(shown, runs.root, tracking_uri, results_console(), notes)
+        shown = summary.plan if order.chosen.sweeps else shown_plan(order.whole, order.chosen)
+        show_results(shown, order.described.path, runs.root, tracking_uri, results_console(), notes)
     return summary.exit_code
 
 
-def _shown(order: Order) -> Plan:
-    """Return the plan whose tables and reports are of interest: everything of the experiments that were chosen."""
-    experiments = {entry.experiment for entry in order.chosen.entries if entry.requested}
+def shown_plan(whole: Plan, chosen: Plan) -> Plan:
+    """Return the plan that results are shown of: the experiments that were chosen from, their tables, all in these."""
+    experiments = {entry.experiment for entry in chosen.entries if entry.requested}
+    tables = tuple(table for table in whole.tables if experiments & set(table.experiment_names))
+    experiments = experiments.union(*(table.experiment_names for table in tables))
     return replace(
-        order.whole,
+        whole,
         entries=tuple(
-            replace(entry, requested=entry.requested and entry.experiment in experiments)
-            for entry in order.whole.entries
+            replace(entry, requested=entry.requested and entry.experiment in experiments) for entry in whole.entries
         ),
-        tables=tuple(table for table in order.whole.tables if experiments & set(table.experiment_names)),
+        tables=tables,
     )
 
 

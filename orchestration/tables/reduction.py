@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 Reduce = Literal["last", "first", "max", "min"]
+Statistic = Literal["mean", "max", "min"]
 
 
 class Spread(NamedTuple):
@@ -46,6 +47,15 @@ def spread_over_seeds(values: Sequence[float]) -> Spread:
         return Spread(mean=None, std=None, n=0)
     mean = math.fsum(finite) / len(finite)
     return Spread(mean=mean, std=statistics.stdev(finite) if len(finite) > 1 else None, n=len(finite))
+
+
+def spread_of(values: Sequence[float], statistic: Statistic) -> Spread:
+    """Return mean and spread, or the largest or smallest value, which has no spread; finite values count."""
+    spread = spread_over_seeds(values)
+    if statistic == "mean" or spread.mean is None:
+        return spread
+    finite = [value for value in values if math.isfinite(value)]
+    return Spread(mean=max(finite) if statistic == "max" else min(finite), std=None, n=spread.n)
 
 
 def _chosen_step(judged: Mapping[int, float], reduce: Reduce) -> int:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from orchestration.curves import Curves, curves_of
-from orchestration.describe import Column
+from orchestration.describe_tables import Column
 from orchestration.journal import TrialFolder
 from orchestration.plan import Trial
 from orchestration.runs import Runs
@@ -16,6 +16,7 @@ from orchestration.system_metrics import PREFIX
 from orchestration.tables.reduction import reduce_steps
 from orchestration.tables.result import CellState
 from orchestration.tracking.metric_names import mlflow_name, original_name
+from orchestration.tracking.pages import RunPlace, address_of, pages_of
 from orchestration.tracking.store_location import StoreError, StoreLocation
 from orchestration.tracking.trial_record import CODE, KIND, REASON, SIGNATURE, STATE, code_of, reason
 
@@ -33,6 +34,10 @@ class FolderSource:
         """Return signature -> results for the trials that were started at least once."""
         folders = (self._runs.folder(trial.signature) for trial in trials)
         return {folder.signature: FolderResults(folder) for folder in folders if folder.last_attempt() is not None}
+
+    def address(self, signatures: Iterable[str]) -> str:
+        """Return nothing: folders have no pages."""
+        return ""
 
 
 class FolderResults:
@@ -78,6 +83,7 @@ class MlflowSource:
 
     def __init__(self, runs_root: Path, tracking_uri: str | None = None) -> None:
         self._location = StoreLocation.resolve(runs_root, tracking_uri)
+        self._places: dict[str, RunPlace] = {}
 
     def results(self, trials: Sequence[Trial]) -> dict[str, MlflowResults]:
         """Return signature -> results for the trials that have a run, in whatever experiment of the store.
@@ -95,8 +101,14 @@ class MlflowSource:
                 for run in reversed(store.runs({SIGNATURE: trial.signature})):  # of several the oldest is the trial's
                     runs[trial.signature] = run
         found = {trial.signature: runs[trial.signature] for trial in trials if trial.signature in runs}
+        self._places |= {one: RunPlace(run.experiment_id, run.run_id) for one, run in found.items()}
         curves = _StoredCurves(store, list(found.values()))
         return {signature: MlflowResults(run, curves) for signature, run in found.items()}
+
+    def address(self, signatures: Iterable[str]) -> str:
+        """Return the page that shows those of the trials that were read; empty when there is none."""
+        places = [self._places[signature] for signature in signatures if signature in self._places]
+        return address_of(pages_of(self._location), places)
 
     def _opened(self) -> MlflowStore:
         database = self._location.database

@@ -15,7 +15,7 @@ from orchestration.tables.result import TableResult
 from orchestration.tracking.store_location import StoreLocation
 from orchestration.tracking.trial_record import KIND
 
-SUFFIXES: Mapping[Format, str] = {"markdown": "md", "latex": "tex", "csv": "csv", "html": "html"}
+SUFFIXES: Mapping[Format, str] = {"markdown": "md", "latex": "tex", "csv": "csv", "html": "html", "json": "json"}
 TRIALS_FILE = "trials.csv"
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from yacs.config import CfgNode
 
 from os2d.data.shelf.parameters import ShelfParameters, shelf_folder
-from os2d.download.sources import how_to_get
+from os2d.download.how_to_get import how_to_get
 from os2d.errors import DataError
 
 CUSTOM = "custom:"

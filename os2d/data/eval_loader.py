@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
+from PIL import Image
 from torch import Tensor
 from yacs.config import CfgNode
 
@@ -93,20 +94,30 @@ class EvalImages:
     def __getitem__(self, number: int) -> EvalBatch:
         image_ids = self._batches[number]
         images = [self.dataset.load_image(i) for i in image_ids]
-        loaded_size = Size.of_image(images[0])
-        level_sizes = [loaded_size.scaled(scale) for scale in self.scales]
-        levels = [
-            torch.stack([to_tensor(resize(image, size), self.mean, self.std) for image in images])
-            for size in level_sizes
-        ]
-        return EvalBatch(
-            image_ids=image_ids,
-            levels=levels,
-            loaded_size=loaded_size,
-            level_sizes=level_sizes,
-            to_original=[BoxTransform.between(size, loaded_size) for size in level_sizes],
-            boxes=[self.dataset.boxes(i) for i in image_ids],
-        )
+        boxes = [self.dataset.boxes(i) for i in image_ids]
+        return eval_batch(image_ids, images, boxes, self.scales, self.mean, self.std)
+
+
+def eval_batch(
+    image_ids: Sequence[int],
+    images: Sequence[Image.Image],
+    boxes: Sequence[BoxList],
+    scales: Sequence[float],
+    mean: Sequence[float],
+    std: Sequence[float],
+) -> EvalBatch:
+    """Return loaded images of one size at every scale; ``mean`` and ``std`` normalise their pixels."""
+    loaded_size = Size.of_image(images[0])
+    level_sizes = [loaded_size.scaled(scale) for scale in scales]
+    levels = [torch.stack([to_tensor(resize(image, size), mean, std) for image in images]) for size in level_sizes]
+    return EvalBatch(
+        image_ids=list(image_ids),
+        levels=levels,
+        loaded_size=loaded_size,
+        level_sizes=level_sizes,
+        to_original=[BoxTransform.between(size, loaded_size) for size in level_sizes],
+        boxes=list(boxes),
+    )
 
 
 def buckets(dataset: DatasetOneShotDetection) -> list[list[int]]:
@@ -136,15 +147,19 @@ def build_eval_loader(
 
 def class_image_views(dataset: DatasetOneShotDetection, config: CfgNode) -> Iterator[tuple[int, list[Tensor]]]:
     """Yield every class id, ascending, with the views of its image: tensors (3, h, w), normalised."""
+    for class_id in dataset.class_ids:
+        yield class_id, views_of_class_image(dataset.class_image(class_id), config)
+
+
+def views_of_class_image(image: Image.Image, config: CfgNode) -> list[Tensor]:
+    """Return the views of an RGB picture that ``eval.class_image_augmentation`` asks for: (3, h, w), normalised."""
     kind = config.eval.class_image_augmentation
     if kind not in _VIEWS:
         known = ", ".join(map(repr, _VIEWS))
         raise ConfigError(f"eval.class_image_augmentation: expected one of {known}, got {kind!r}")
-    for class_id in dataset.class_ids:
-        image = dataset.class_image(class_id)
-        size = scaled_to_area(Size.of_image(image), config.model.class_image_size)
-        tensor = to_tensor(resize(image, size), config.model.normalization_mean, config.model.normalization_std)
-        yield class_id, [_view(tensor, turns, mirrored) for turns, mirrored in _VIEWS[kind]]
+    size = scaled_to_area(Size.of_image(image), config.model.class_image_size)
+    tensor = to_tensor(resize(image, size), config.model.normalization_mean, config.model.normalization_std)
+    return [_view(tensor, turns, mirrored) for turns, mirrored in _VIEWS[kind]]
 
 
 def load_class_images(dataset: DatasetOneShotDetection, config: CfgNode) -> list[tuple[int, list[Tensor]]]:

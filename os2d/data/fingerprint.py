@@ -20,10 +20,12 @@ from pathlib import Path
 from yacs.config import CfgNode
 
 from os2d.data.annotation import read_annotation
-from os2d.data.catalog import DatasetSource, data_root, find_dataset
+from os2d.data.catalog import DatasetSource, advice, data_root, find_dataset, is_known
+from os2d.data.presence import State, state_of
 from os2d.data.shelf.parameters import shelf_fingerprint
 from os2d.errors import CheckpointError, DataError
 from os2d.modeling.missing_weights import why_missing
+from os2d.run import MissingInput
 
 logger = logging.getLogger(__name__)
 
@@ -88,11 +90,14 @@ def file_fingerprint(path: Path) -> str:
 def dataset_fingerprint(name: str, root: Path) -> str:
     """Return the hash of a data set: its rows and the content of every image they name, 64 hex digits.
 
-    The generated data set is known by its parameters and need not be drawn.
+    The generated data set is known by its parameters and need not be drawn. A known data set that is not below ``root``
+    is a :class:`MissingInput`.
 
     Raises:
-        DataError: a row is wrong or a file is missing.
+        DataError: a row is wrong, a file that the rows name is missing, or there is no such data set.
     """
+    if is_known(name) and state_of(name, root) is State.ABSENT:
+        return MissingInput(f"data set {name}", advice(name))
     source = find_dataset(name, root)
     if source.shelf is not None:
         return shelf_fingerprint(source.shelf)
@@ -101,7 +106,7 @@ def dataset_fingerprint(name: str, root: Path) -> str:
     )
 
 
-State = tuple[tuple[int, int] | None, ...]
+VisibleState = tuple[tuple[int, int] | None, ...]
 """Sizes and times of change of files and folders; None for one that is missing."""
 
 
@@ -110,14 +115,14 @@ class _Look:
     """What a data set was found to be, and until which time of the monotonic clock this is believed."""
 
     fingerprint: str
-    state: State
+    state: VisibleState
     valid_until: float
 
 
 _looks: dict[Hashable, _Look] = {}
 
 
-def looked_up(source: Hashable, state: State, find: Callable[[], str]) -> str:
+def looked_up(source: Hashable, state: VisibleState, find: Callable[[], str]) -> str:
     """Return the fingerprint that ``find`` finds, or found a moment ago when the state was the same.
 
     Args:
@@ -135,7 +140,7 @@ def looked_up(source: Hashable, state: State, find: Callable[[], str]) -> str:
     return look.fingerprint
 
 
-def _visible_state(source: DatasetSource) -> State:
+def _visible_state(source: DatasetSource) -> VisibleState:
     """Return size and time of change of the table and the folders, which show most changes at once."""
     places = [source.annotation, source.images, source.class_images]
     places += source.conversion.decided_by if source.conversion else ()
@@ -214,15 +219,16 @@ def _named_files(source: DatasetSource) -> list[tuple[Path, str, int]]:
 
 
 def weights_fingerprint(key: str, path: Path) -> str:
-    """Return the hash of the weights file that a configuration key names, 64 hex digits.
+    """Return the hash of the weights file that a configuration key names, 64 hex digits, or a MissingInput.
 
     Raises:
-        CheckpointError: it cannot be read.
+        CheckpointError: it is there and cannot be read.
     """
     try:
         return file_fingerprint(path)
-    except FileNotFoundError as e:
-        raise CheckpointError(f"{key}: {why_missing(path)}") from e
+    except FileNotFoundError:
+        what, _, how = why_missing(path).partition("; ")
+        return MissingInput(f"{key}: {what}", how)
     except OSError as e:
         raise CheckpointError(f"{key}: cannot read {path}: {e.strerror}; set it to a weights file") from e
 

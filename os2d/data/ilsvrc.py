@@ -13,7 +13,7 @@ from xml.parsers import expat
 from os2d.data.catalog import TEST_CLASSES_FILE, ConvertedFrom
 from os2d.data.generated_table import MadeBox, ensure_table
 from os2d.data.repmet import COLUMNS, wnids_of_episodes
-from os2d.download.sources import how_to_get
+from os2d.download.how_to_get import how_to_get
 from os2d.errors import DataError
 
 logger = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from typing import Any
 from os2d.data.annotation import is_inside
 from os2d.data.catalog import EPISODES_FILE, ROIDB_FILE
 from os2d.data.generated_table import MadeBox, ensure_table, save_crop
-from os2d.download.sources import how_to_get
+from os2d.download.how_to_get import how_to_get
 from os2d.errors import DataError
 from os2d.safe_pickle import ForbiddenPickleError, read_pickle, values_of
 

@@ -1,15 +1,12 @@
-"""Where the published data sets and weights live, and what to type to get them.
+"""Where the published data sets and weights live; :mod:`os2d.download.how_to_get` says what to type to get them.
 
-Paths are those of the published projects, relative to the folder that holds ``data`` and ``models``. Light on purpose
-(no torch, no network): error messages of other modules ask :func:`how_to_get`.
+Paths are those of the published projects, relative to the folder that holds ``data`` and ``models``.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import PurePath
-from shlex import quote
 
 
 @dataclass(frozen=True)
@@ -322,6 +319,16 @@ MODELS = (
         converted="models/gl18-tl-resnet101-gem-w-a4d43db-converted.pth",
     ),
     ModelDownload(
+        name="retrieval-whitening-resnet101",
+        files=(
+            RemoteFile(
+                "models/retrieval-SfM-120k-resnet101-gem-whiten-22ab0c1.pth",
+                url="http://cmp.felk.cvut.cz/cnnimageretrieval/data/whiten/retrieval-SfM-120k/retrieval-SfM-120k-resnet101-gem-whiten-22ab0c1.pth",
+            ),
+        ),
+        note="the whitening layer that training of a retrieval network with ResNet-101 starts from",
+    ),
+    ModelDownload(
         name="os2d-instre",
         files=(RemoteFile("models/os2d-instre.archive", google_drive_id="1PL1Ac78zuYTLGkgMxe1gGiEWBEuGJIr9"),),
         note=(
@@ -366,89 +373,16 @@ MODELS = (
     ),
 )
 
+_IMAGENET_WITHOUT_TEST_CLASSES = (
+    "nobody publishes it: train torchvision's ResNet-101 on ILSVRC2012 without the 214 test classes of RepMet, as "
+    "PyTorch's ImageNet example does (90 epochs, batches of 256, learning rate 0.1; the published run reached 75.8 % "
+    "top-1), and copy its model_best.pth.tar there; no conversion is needed"
+)
+
+WEIGHTS_BY_HAND = {
+    "model_best_maskrcnnbenchmark.pth.tar": _IMAGENET_WITHOUT_TEST_CLASSES,
+    "model_best_cirtorch.pth.tar": _IMAGENET_WITHOUT_TEST_CLASSES,
+}
+"""Name of a weights file that published commands read and nobody publishes -> how to make it."""
 
 MODELS_FOLDER = PurePath("models")
-
-
-def find_dataset_download(name: str) -> DatasetDownload | None:
-    """Return the entry called ``name`` or that provides the data set ``name``, in any case; None if there is none."""
-    key = name.lower()
-    for entry in DATASETS:
-        if key == entry.name or any(fnmatchcase(key, pattern) for pattern in entry.provides):
-            return entry
-    return None
-
-
-def find_model_download(name_or_path: str) -> ModelDownload | None:
-    """Return the entry called ``name_or_path`` or that leads to a file of this name, converted or not; else None."""
-    filename = PurePath(name_or_path).name
-    for entry in MODELS:
-        if name_or_path.lower() == entry.name.lower() or filename in _filenames(entry):
-            return entry
-    return None
-
-
-def how_to_get(name_or_path: str) -> str | None:
-    """Return one line that says what to type, or to do by hand, to get a data set or a weights file; None if unknown.
-
-    Takes a name of the tables, the name of a data set (``grozi-val-new-cl``, ``instre-s1-train``), or the path of a
-    published file, wherever it lies (``models/os2d_v2-train.pth``, also the names of converted files); the commands
-    bring a weights file to that path.
-    """
-    model = find_model_download(name_or_path)
-    if model is not None:
-        return _how_to_get_model(model, PurePath(name_or_path))
-    dataset = find_dataset_download(name_or_path) or _dataset_with_file(name_or_path)
-    return None if dataset is None else _how_to_get_dataset(dataset)
-
-
-def how_to_convert(entry: ModelDownload, folder: PurePath, output: PurePath | None = None) -> str:
-    """Return the command that makes the file of ``entry`` in ``folder`` fit the network."""
-    source = folder.joinpath(*PurePath(entry.files[0].file).parts[1:])
-    command = f"oneshot models convert {quote(str(source))}"
-    return command if output is None else f"{command} --output {quote(str(output))}"
-
-
-def _how_to_get_model(entry: ModelDownload, wanted: PurePath) -> str:
-    folder = _folder_of(entry, wanted)
-    fetch = f"oneshot models fetch {entry.name}"
-    if folder != MODELS_FOLDER:
-        fetch += f" --folder {quote(str(folder))}"
-    if entry.converted and wanted.name == _name(entry.converted):
-        return f"{fetch}, then {how_to_convert(entry, folder)}"
-    if wanted.name in map(_name, entry.also_called):
-        return f"{fetch}, then {how_to_convert(entry, folder, output=wanted)}"
-    return fetch
-
-
-def _folder_of(entry: ModelDownload, wanted: PurePath) -> PurePath:
-    """Return the folder that stands for the published ``models`` when a file of ``entry`` is to lie at ``wanted``."""
-    for published in _paths(entry):
-        below = published.parts[1:]
-        if len(wanted.parts) > len(below) and wanted.parts[-len(below) :] == below:
-            return PurePath(*wanted.parts[: -len(below)])
-    return MODELS_FOLDER
-
-
-def _how_to_get_dataset(entry: DatasetDownload) -> str:
-    steps = [entry.manual if entry.manual else f"oneshot data fetch {entry.name}"]
-    steps += [_how_to_get_dataset(other) for other in DATASETS if other.name in entry.needs]
-    return "; and ".join(steps)
-
-
-def _dataset_with_file(path: str) -> DatasetDownload | None:
-    filename = PurePath(path).name
-    return next((entry for entry in DATASETS if any(filename == _name(remote.file) for remote in entry.files)), None)
-
-
-def _paths(entry: ModelDownload) -> list[PurePath]:
-    paths = [remote.file for remote in entry.files] + [entry.converted, *entry.also_called]
-    return [PurePath(path) for path in paths if path]
-
-
-def _filenames(entry: ModelDownload) -> set[str]:
-    return {path.name for path in _paths(entry)}
-
-
-def _name(path: str) -> str:
-    return PurePath(path).name

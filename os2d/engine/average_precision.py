@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from os2d.engine.precision_recall import RECALLS, PrecisionRecall, interpolated_precision, precision_at
 from os2d.structures.boxes import BoxList
 
 FloatArray = NDArray[np.floating]
@@ -30,7 +31,7 @@ class VocResult:
 
     ``ap_pooled_classes`` is the AP of the detections of all classes in one ranking. ``ap_joint_classes`` is the same
     as the published program computes it, see :func:`_published_ranks`. The arrays are parallel to ``class_ids``, the
-    classes with a detection or a ground-truth box, in rising order.
+    classes with a detection or a ground-truth box, in rising order. ``curve`` is NaN everywhere if nothing is to find.
     """
 
     mean_ap: float
@@ -42,6 +43,7 @@ class VocResult:
     ap_per_class: NDArray[np.float64]
     recall_per_class: NDArray[np.float64]
     positives_per_class: IntArray
+    curve: PrecisionRecall
 
 
 def evaluate_detections(
@@ -141,18 +143,22 @@ def _result(
 ) -> VocResult:
     hit_M, ignored_M = outcomes.hit, outcomes.ignored
     ap, recall = np.full(len(class_ids), np.nan), np.full(len(class_ids), np.nan)
+    curves = [np.full(len(RECALLS), np.nan)]
     for c in np.flatnonzero(positives):
         of_class = ranking.classes == c
         hits, ignored = ranking.in_class[of_class & hit_M], ranking.in_class[of_class & ignored_M]
         ap[c] = average_precision(hits, ignored, int(positives[c]), use_07_metric)
         recall[c] = len(hits) / positives[c]
+        curves.append(precision_at(RECALLS, interpolated_precision(hits, ignored), int(positives[c])))
     total, defined = int(positives.sum()), positives > 0
     if not total:
-        return VocResult(np.nan, np.nan, np.nan, np.nan, np.nan, class_ids, ap, recall, positives)
+        undefined = PrecisionRecall(curves[0], curves[0])
+        return VocResult(np.nan, np.nan, np.nan, np.nan, np.nan, class_ids, ap, recall, positives, undefined)
     joint, pooled = (
         average_precision(ranks[hit_M], ranks[ignored_M], total, use_07_metric)
         for ranks in (ranking.published, ranking.pooled)
     )
+    all_classes = interpolated_precision(ranking.pooled[hit_M], ranking.pooled[ignored_M])
     return VocResult(
         mean_ap=float(ap[defined].mean()),
         weighted_mean_ap=float((ap[defined] * positives[defined]).sum() / total),
@@ -163,6 +169,7 @@ def _result(
         ap_per_class=ap,
         recall_per_class=recall,
         positives_per_class=positives,
+        curve=PrecisionRecall(precision_at(RECALLS, all_classes, total), np.mean(curves[1:], axis=0)),
     )
 
 
@@ -170,8 +177,6 @@ def average_precision(
     hit_ranks: IntArray, ignored_ranks: IntArray, positives: int, use_07_metric: bool = False
 ) -> float:
     """Return the average precision of a ranking of detections.
-
-    Precision falls between two hits and recall stands still, so the hits alone determine the curve.
 
     Args:
         hit_ranks: how many detections stand before each of those that find a box.
@@ -181,14 +186,10 @@ def average_precision(
     """
     if not len(hit_ranks):
         return 0.0
-    ranks = np.sort(hit_ranks)
-    hits_so_far = np.arange(1, len(ranks) + 1)
-    precision = hits_so_far / (ranks + 1 - np.searchsorted(np.sort(ignored_ranks), ranks))
-    envelope = np.maximum.accumulate(precision[::-1])[::-1]
+    envelope = interpolated_precision(hit_ranks, ignored_ranks)
     if not use_07_metric:
         return float(envelope.sum() / positives)
-    reached = np.searchsorted(hits_so_far / positives, np.arange(0.0, 1.1, 0.1))
-    return float(np.append(envelope, 0.0)[reached].sum() / 11)
+    return float(precision_at(np.arange(0.0, 1.1, 0.1), envelope, positives).sum() / 11)
 
 
 def _candidates(found: _Labelled, truth: _Labelled, num_images: int, num_classes: int) -> IntArray:

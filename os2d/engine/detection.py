@@ -77,7 +77,15 @@ def match_in_chunks(
     """
     # The features of all levels stay: a pyramid is a fixed number of images, whatever the number of classes.
     features = [model.extract_features(level) for level in levels]
-    anchors = sum(f.shape[-2] * f.shape[-1] for f in features) * len(levels[0])
+    yield from match_features_in_chunks(model, features, class_heads, memory_mb)
+
+
+@torch.no_grad()
+def match_features_in_chunks(
+    model: Os2d, features: Sequence[Tensor], class_heads: ClassHeads, memory_mb: float
+) -> Iterator[MatchedRows]:
+    """Yield what :func:`match_in_chunks` yields for the features of the levels, (b, D, h, w) each."""
+    anchors = sum(f.shape[-2] * f.shape[-1] for f in features) * len(features[0])
     classes = max(1, int(memory_mb * 2**20 / (BYTES_PER_CANDIDATE * anchors * class_heads.views)))
     step = classes * class_heads.views
     for start in range(0, len(class_heads.heads), step):

@@ -10,7 +10,7 @@ from os2d.engine.evaluation import build_evaluation_sets, evaluate_model, metric
 from os2d.engine.final_report import PICTURED_IMAGES, report
 from os2d.engine.initial_weights import load_start_weights
 from os2d.engine.training_cost import PARAMETERS, count_parameters, told_costs
-from os2d.modeling.model import build_os2d
+from os2d.modeling.model import Os2d, build_os2d
 from os2d.run import Run
 
 
@@ -23,10 +23,15 @@ def evaluate_task(config: CfgNode, run: Run) -> dict[str, float]:
         device = prepare_device(config)
         model = build_os2d(config)
         load_start_weights(model, config, run)
-        sets = build_evaluation_sets(config)
-        evaluations = evaluate_model(model.to(device), sets, config, run, PICTURED_IMAGES)
-        metrics = metrics_by_name(evaluations)
-        costs = {**told_costs(run.inputs), PARAMETERS: float(count_parameters(model))}
-        run.log({**metrics, **times_by_name(evaluations), **costs}, 0)
-        report(evaluations, sets, config, run)
-        return metrics
+        return evaluate_and_report(model.to(device), config, run)
+
+
+def evaluate_and_report(model: Os2d, config: CfgNode, run: Run) -> dict[str, float]:
+    """Evaluate a network on the data sets of ``eval``, log at step 0, leave pictures and tables, return the metrics."""
+    sets = build_evaluation_sets(config)
+    evaluations = evaluate_model(model, sets, config, run, PICTURED_IMAGES)
+    metrics = metrics_by_name(evaluations)
+    costs = {**told_costs(run.inputs), PARAMETERS: float(count_parameters(model))}
+    run.log({**metrics, **times_by_name(evaluations), **costs}, 0)
+    report(evaluations, sets, config, run)
+    return metrics

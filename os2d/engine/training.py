@@ -31,6 +31,7 @@ from os2d.engine.joint_batch import join_batch_statistics
 from os2d.engine.meters import Meters
 from os2d.engine.metric_names import running
 from os2d.engine.mining import mine_hard_patches
+from os2d.engine.mining_statistics import mining_statistics
 from os2d.engine.objective import Os2dObjective
 from os2d.engine.optimisation import build_annealing, current_lr, set_lr
 from os2d.engine.pictures import Pictures
@@ -38,7 +39,12 @@ from os2d.engine.skipped_steps import SkippedSteps
 from os2d.engine.train_log import TrainLog
 from os2d.engine.training_cost import TrainingClock, keep_cost
 from os2d.engine.training_parts import TrainingParts, build_parts
-from os2d.engine.training_state import dump_of_failed_step, load_optimizer, on_cpu, resume_optimizer
+from os2d.engine.training_state import (
+    dump_of_failed_step,
+    load_optimizer,
+    network_checkpoint,
+    resume_optimizer,
+)
 from os2d.engine.training_step import DeferredOutcome, TrainingStep, build_scaler
 from os2d.modeling.checkpoint import load_weights
 from os2d.run import Run
@@ -224,7 +230,7 @@ class Training:
     def mine(self) -> None:
         """Look for the hardest patches of the training images; interrupted, it goes on with the images left."""
         self._save()
-        pool = self.hard_patches
+        pool, start = self.hard_patches, time.perf_counter()
 
         def save(mined: HardPatches) -> None:
             pool.unfinished = mined
@@ -243,6 +249,7 @@ class Training:
             save=save,
         )
         pool.finish(patches, self.iteration)
+        self.run.log(mining_statistics(patches, time.perf_counter() - start), self.iteration)
         logger.info("mined %d hard patches", sum(map(len, patches.values())))
         self._save()
 
@@ -299,7 +306,7 @@ class Training:
         best.checkpoint = str(path.relative_to(self.run.dir))
 
     def _network(self) -> dict[str, Any]:
-        return on_cpu({"net": self.model.state_dict(), "optimizer": self.optimizer.state_dict()})
+        return network_checkpoint(self.model, self.optimizer)
 
     def _save_network(self) -> None:
         self.run.save(self._network(), self.iteration, name=iteration_checkpoint_name(self.iteration))

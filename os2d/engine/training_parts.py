@@ -31,6 +31,13 @@ class TrainingParts:
 
 def build_parts(config: CfgNode, run: Run) -> TrainingParts:
     """Return the parts that a configuration names, with the weights to start from."""
+    model, optimizer = build_network(config, run)
+    dataset = build_dataset(config.train.dataset_name, data_root(config), cache_images=config.train.cache_images)
+    return TrainingParts(model, optimizer, dataset, build_evaluation_sets(config, dataset))
+
+
+def build_network(config: CfgNode, run: Run) -> tuple[Os2d, Optimizer]:
+    """Return the network on its device, and its optimiser, as they are before the first step."""
     device = prepare_device(config)
     model = build_os2d(config)
     optimizer_state = load_start_weights(model, config, run)
@@ -39,5 +46,4 @@ def build_parts(config: CfgNode, run: Run) -> TrainingParts:
     if optimizer_state:
         load_optimizer(optimizer, optimizer_state, config.init.model)
         set_lr(optimizer, config.train.optim.lr)
-    dataset = build_dataset(config.train.dataset_name, data_root(config), cache_images=config.train.cache_images)
-    return TrainingParts(model, optimizer, dataset, build_evaluation_sets(config, dataset))
+    return model, optimizer

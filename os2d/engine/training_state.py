@@ -30,6 +30,11 @@ def on_cpu(state: Mapping[str, Any]) -> dict[str, Any]:
     return {key: move(value) for key, value in state.items()}
 
 
+def network_checkpoint(model: nn.Module, optimizer: Optimizer) -> dict[str, Any]:
+    """Return what a published checkpoint holds: weights and the state of the optimiser."""
+    return on_cpu({"net": model.state_dict(), "optimizer": optimizer.state_dict()})
+
+
 def load_optimizer(optimizer: Optimizer, state: Mapping[str, Any], path: str | Path) -> None:
     """Load the state of an optimiser.
 

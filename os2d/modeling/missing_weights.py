@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from os2d.download.sources import find_model_download, how_to_get
+from os2d.download.how_to_get import find_model_download, how_to_get
 
 CONVERTED, RENAMED = "-converted.pth", "-renamed.pth"
 """Two endings under which the published documents speak of one and the same file."""

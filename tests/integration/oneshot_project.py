@@ -127,3 +127,8 @@ def interrupt(process: subprocess.Popen[str]) -> tuple[int, float, str]:
     os.killpg(process.pid, signal.SIGINT)
     out, _ = process.communicate(timeout=60)
     return process.returncode, time.monotonic() - begin, out
+
+
+def without_addresses(cells):
+    """Return the cells of a table in JSON without the addresses of runs, which only MLflow has."""
+    return [{key: value for key, value in cell.items() if key != "address"} for cell in cells]

@@ -81,6 +81,15 @@ class TrainingProject(Project):
         """Wait until so many more lines of metrics were written; a training starts slowly on a busy machine."""
         super().wait_until_logged(lines, seconds)
 
+    def wait_for_checkpoints(self, trials: int, seconds: float = 300) -> list[Path]:
+        """Wait until so many trainings saved something; return the folders of their checkpoints."""
+        deadline = time.monotonic() + seconds
+        while len(saved := {file.parent for file in self.runs.root.glob("*/checkpoints/step_*.pth")}) < trials:
+            if time.monotonic() > deadline:
+                pytest.fail(f"not {trials} trainings with a checkpoint within {seconds} s")
+            time.sleep(0.02)
+        return sorted(saved)
+
     def wait_for_outcomes(self, outcome: str, count: int, seconds: float = 300) -> None:
         """Wait until so many attempts ended like that."""
         deadline = time.monotonic() + seconds

@@ -179,4 +179,9 @@ def test_every_flag_draws(done: Done, flag: str, pattern: str) -> None:
 @pytest.mark.slow
 def test_nothing_is_drawn_unasked(done: Done) -> None:
     drawn = (done.folder / "milestones/artifacts/pictures").rglob("*.png")
-    assert sorted(path.name for path in drawn) == ["data-train-subset1.png", "data-val-new-cl.png"]
+    assert sorted(path.name for path in drawn) == [
+        "data-train-subset1-worst.png",
+        "data-train-subset1.png",
+        "data-val-new-cl-worst.png",
+        "data-val-new-cl.png",
+    ]

@@ -8,7 +8,7 @@ import pytest
 
 from orchestration.tracking.mlflow_store import MlflowStore
 from orchestration.tracking.store_location import StoreLocation
-from tests.integration.oneshot_project import STEPS, Project, interrupt
+from tests.integration.oneshot_project import STEPS, Project, interrupt, without_addresses
 
 TABLE = """
     from orchestration.describe import Column, Table
@@ -50,9 +50,12 @@ def test_a_launch_that_ends_leaves_everything_finished(project):
     for folder in project.runs.folders():
         run = trials[f"{folder.trial.experiment}/{folder.trial.name}"]
         assert store.history(run.run_id, "value") == {point.step: point.value for point in folder.metrics()}
-    tables = [project.run("table", "file.py", "--json", "--from", source) for source in ("mlflow", "runs")]
-    assert tables[0] == tables[1]
-    assert {cell["state"] for cell in json.loads(tables[0][1])} == {"done"}
+    of_store, of_folders = (
+        json.loads(project.run("table", "file.py", "--json", "--from", source)[1]) for source in ("mlflow", "runs")
+    )
+    assert without_addresses(of_store) == of_folders
+    assert all("/#/" in cell["address"] for cell in of_store)
+    assert {cell["state"] for cell in of_folders} == {"done"}
     assert project.run("sync", "--json")[1].count('"updated": 0') == 1
 
 

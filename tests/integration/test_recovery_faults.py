@@ -133,8 +133,7 @@ def test_write_permission_removed_in_the_middle(project, undisturbed):
     if os.geteuid() == 0:  # permissions do not bind root, who can give that privilege away
         project.prefix = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
     launch = project.start(*LAUNCH)
-    project.wait_until_logged(3)
-    closed = [folder.checkpoints for folder in project.runs.folders()]
+    closed = project.wait_for_checkpoints(trials=2)
     for folder in closed:
         folder.chmod(0o555)
     code, out = finish(launch)

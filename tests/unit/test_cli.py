@@ -178,3 +178,16 @@ def test_an_unwritable_runs_folder_is_named(oneshot, tmp_path):
     assert told.stderr.startswith("error: ")
     assert str(tmp_path / "runs") in told.stderr
     assert told.stderr.count("\n") == 1
+
+
+def test_published_values_are_typed_into_a_file_and_stand_in_the_table(oneshot, tmp_path):
+    assert oneshot("table", "file.py", "--reference-template", "-o", "mine.csv").returncode == 0
+    assert (tmp_path / "mine.csv").read_text() == "table,row,column,value,source\nt,default,value,,\n"
+    (tmp_path / "mine.csv").write_text("table,row,column,value,source\nt,default,value,12.5,page 3\n")
+    told = oneshot("table", "file.py", "--reference", "mine.csv", "--from", "runs", "--json")
+    (cell,) = json.loads(told.stdout)
+    assert (cell["state"], cell["published"], cell["published_given_in"]) == ("planned", 12.5, "mine.csv")
+    (tmp_path / "mine.csv").write_text("table,row,column,value,source\nt,default,value,much,page 3\n")
+    told = oneshot("table", "file.py", "--reference", "mine.csv", "--from", "runs")
+    assert (told.returncode, told.stdout) == (2, "")
+    assert told.stderr == "error: mine.csv, line 2: value: expected a number such as 88.7, got 'much'\n"

@@ -73,6 +73,8 @@ def test_metrics_checkpoints_and_artifacts_of_a_training(trained: tuple[Path, di
     assert {"match_net.g.weight", "RCNN_base.0.weight", "RCNN_top.0.0.conv1.weight"} <= set(content["model"])
     assert (folder / "artifacts" / "per_class" / "small-val-new-cl.csv").is_file()
     assert (folder / "artifacts" / "pictures" / "small-val-new-cl.png").is_file()
+    assert (folder / "artifacts" / "pictures" / "small-val-new-cl-worst.png").is_file()
+    assert (folder / "artifacts" / "precision_recall" / "small-val-new-cl.json").is_file()
 
 
 def test_the_learning_rate_drops_before_its_milestone(trained: tuple[Path, dict[str, float]]) -> None:

@@ -1,10 +1,14 @@
 """The command that shows the store."""
 
+import os
+import socket
+import subprocess
 import sys
 
 import pytest
 
 from orchestration.dashboard import dashboard_command
+from orchestration.open_page import wait_for
 from orchestration.tracking.store_location import StoreError, StoreLocation
 
 
@@ -48,3 +52,23 @@ def test_a_store_that_cannot_be_written_is_named(tmp_path):
     file.write_text("")
     with pytest.raises(StoreError, match=f"cannot write into {file}"):
         dashboard_command(file / "runs")
+
+
+def test_an_experiment_that_the_store_does_not_have_is_told(tmp_path):
+    dashboard = dashboard_command(tmp_path, "losses")
+    assert dashboard.url.endswith("/#/experiments")
+    assert "has no experiment 'losses': run `oneshot sync`" in dashboard.missing
+    assert dashboard_command(tmp_path).missing == ""
+
+
+def test_a_browser_waits_for_the_server(tmp_path):
+    """The browser is a program that writes down what it is asked to show."""
+    browser, shown = tmp_path / "browser", tmp_path / "shown"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {shown}\n')
+    browser.chmod(0o755)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/#/experiments/1/runs"
+        environment = {**os.environ, "BROWSER": f"{browser} %s"}
+        subprocess.run([sys.executable, "-m", "orchestration.open_page", url], env=environment, check=True)
+    assert shown.read_text().strip() == url
+    assert not wait_for(url, seconds=0.5)

@@ -48,6 +48,7 @@ def test_a_training_leaves_the_published_files_and_metrics(trained: tuple[Path, 
     assert {path.name for path in folder.glob("*.pth")} == {"model_0000000.pth", "model_best.pth", "model_final.pth"}
     assert not same_weights(network(folder / "model_0000000.pth"), network(folder / "model_final.pth"))
     assert {"mAP@0.50_small-val-new-cl", "best_mAP@0.50_small-val-new-cl", "best_iteration"} < metrics.keys()
+    assert (folder / "artifacts" / "precision_recall" / "small-val-new-cl.json").is_file()
 
 
 def test_interrupted_everywhere_equals_uninterrupted(

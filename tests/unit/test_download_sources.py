@@ -6,14 +6,8 @@ import re
 
 import pytest
 
-from os2d.download.sources import (
-    DATASETS,
-    MODELS,
-    RemoteFile,
-    find_dataset_download,
-    find_model_download,
-    how_to_get,
-)
+from os2d.download.how_to_get import find_dataset_download, find_model_download, how_to_get
+from os2d.download.sources import DATASETS, MODELS, RemoteFile
 
 ALL_FILES = [remote for entry in (*DATASETS, *MODELS) for remote in entry.files]
 
@@ -102,6 +96,13 @@ def test_advice_tells_the_steps_by_hand_and_what_else_is_needed() -> None:
     assert advice is not None
     assert advice.startswith("oneshot data fetch repmet-episodes; and register at image-net.org")
     assert "\n" not in advice
+
+
+@pytest.mark.parametrize("name", ["model_best_maskrcnnbenchmark.pth.tar", "model_best_cirtorch.pth.tar"])
+def test_advice_tells_how_weights_are_made_that_nobody_publishes(name: str) -> None:
+    advice = how_to_get(f"data/ImageNet-RepMet/pretrain/output/resnet101/{name}")
+    assert advice is not None
+    assert "without the 214 test classes of RepMet" in advice
 
 
 def test_no_advice_about_unknown_things() -> None:

@@ -21,8 +21,9 @@ import typer
 from os2d.cli.data.fetch import fetch as data_fetch
 from os2d.cli.models.fetch import fetch as models_fetch
 from os2d.download.fetch import Request, State, dataset_state, fetch_dataset, fetch_model, model_state
+from os2d.download.how_to_get import find_dataset_download, find_model_download
 from os2d.download.receipt import Receipt, receipt_path, write_receipt
-from os2d.download.sources import DatasetDownload, ModelDownload, find_dataset_download, find_model_download
+from os2d.download.sources import DatasetDownload, ModelDownload
 from os2d.errors import DataError, DownloadError
 from tests.unit.file_server import FileServer, running_file_server
 
@@ -404,7 +405,7 @@ from pathlib import Path
 from rich.console import Console
 from os2d.download.fetch import Request, fetch_dataset
 from os2d.download.progress import Narrator
-from os2d.download.sources import find_dataset_download
+from os2d.download.how_to_get import find_dataset_download
 request = Request(source=sys.argv[2], narrator=Narrator(Console(stderr=True)))
 print(fetch_dataset(find_dataset_download("grozi"), Path(sys.argv[1]), request).state)
 """

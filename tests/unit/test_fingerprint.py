@@ -10,7 +10,8 @@ import os2d.data.fingerprint as fingerprint_module
 from os2d.config import default_config
 from os2d.data.dataset import build_dataset
 from os2d.data.fingerprint import FileHashes, dataset_fingerprint, file_fingerprint, fingerprints
-from os2d.errors import CheckpointError, DataError
+from os2d.errors import DataError
+from os2d.run import MissingInput
 from tests.unit.published_layouts import draw_instre, save_ground_truth
 
 TINY = Path(__file__).parents[1] / "data" / "golden" / "os2d" / "tiny_dataset"
@@ -97,8 +98,18 @@ def test_missing_weights_are_named_by_their_key(root: Path) -> None:
     config = default_config()
     config.runtime.data_root = str(root)
     config.init.transform = "nowhere.pth"
-    with pytest.raises(CheckpointError, match=r"init\.transform: nowhere\.pth: no such weights file; check"):
-        fingerprints(config)
+    missing = fingerprints(config)["init.transform"]
+    assert isinstance(missing, MissingInput)
+    assert missing.startswith("init.transform: nowhere.pth: no such weights file; check")
+    assert missing.how == "check the path, or what was to write it"
+
+
+def test_a_known_data_set_that_is_not_there_is_missing_and_an_unknown_one_an_error(tmp_path: Path) -> None:
+    missing = dataset_fingerprint("grozi-train", tmp_path)
+    assert isinstance(missing, MissingInput)
+    assert missing.how.startswith("to get it: oneshot data fetch grozi")
+    with pytest.raises(DataError, match="unknown data set 'nothing'"):
+        dataset_fingerprint("nothing", tmp_path)
 
 
 def test_a_sweep_looks_at_the_files_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from os2d.download.fetch import Request, State, fetch_model, model_state
-from os2d.download.sources import ModelDownload, find_model_download
+from os2d.download.how_to_get import find_model_download
+from os2d.download.sources import ModelDownload
 from os2d.errors import DownloadError
 
 HOSTS = ("drive.google.com", "drive.usercontent.google.com")

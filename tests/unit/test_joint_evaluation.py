@@ -139,6 +139,7 @@ def test_the_task_takes_its_parts_from_needs(shelf: Path, tmp_path: Path) -> Non
     saved = torch.load(tmp_path / "saved" / "small-val-new-cl_detections.pth", weights_only=True)
     assert len(saved["image_ids"]) == len(saved["boxes_xyxy"]) == SMALL_SHELF.val_images
     assert sum(map(len, saved["scores"])) > 0
+    assert (tmp_path / "run" / "artifacts" / "precision_recall" / "small-val-new-cl.json").is_file()
     with pytest.raises(CheckpointError, match=r"model_best\.pth"), ConsoleRun(None, 0, {"detector": network}) as run:
         tasks.joint_evaluate(config, run)
     with (

@@ -16,6 +16,7 @@ from os2d.data.dataset import build_dataset
 from os2d.data.shelf.store import draw_shelf
 from os2d.engine.hard_patch import HardPatches
 from os2d.engine.mining import FIRST_WINDOW, _first_kept, mine_hard_patches
+from os2d.engine.mining_statistics import mining_statistics
 from os2d.modeling.model import build_os2d
 from tests.small_case import SMALL_NETWORK, SMALL_SHELF
 
@@ -115,6 +116,24 @@ def test_two_processes_mine_what_one_does(shelf: Path, tmp_path: Path) -> None:
     expected = plain(mine(mining_config(shelf)))
     for result in results:
         assert_equal(pickle.loads(result.read_bytes()), expected)
+
+
+def test_statistics_tell_how_hard_the_patches_of_each_role_are(shelf: Path) -> None:
+    mined = mine(mining_config(shelf))
+    metrics = mining_statistics(mined, seconds=2.5)
+    found = [patch for patches in mined.values() for patch in patches]
+    assert (metrics["mining_patches"], metrics["mining_time"]) == (len(found), 2.5)
+    roles = {patch.role for patch in found}
+    assert "neg" in roles
+    for role in roles:
+        kind = "loss_loc" if role == "pos_loc" else "loss"
+        losses = torch.tensor([getattr(patch, kind) for patch in found if patch.role == role], dtype=torch.float64)
+        assert metrics[f"mining_{role}_loss_mean"] == pytest.approx(float(losses.mean()))
+        assert metrics[f"mining_{role}_loss_p90"] == pytest.approx(float(losses.quantile(0.9)))
+
+
+def test_a_role_without_patches_has_no_statistics() -> None:
+    assert mining_statistics(HardPatches(), 0.0) == {"mining_patches": 0.0, "mining_time": 0.0}
 
 
 @pytest.mark.parametrize("side", [3.0, 400.0])

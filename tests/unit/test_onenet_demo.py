@@ -16,7 +16,7 @@ from baselines.onenet.drawing import draw_detections
 from baselines.onenet.modeling.model import build_model
 from baselines.onenet.predictor import Predictor
 from baselines.onenet.structures import Detections
-from baselines.onenet.video import change_video, pictures_of
+from os2d.data.video import change_video, pictures_of
 from os2d.errors import DataError
 from os2d.structures.sizes import Size
 from tests.unit.onenet_dataset import annotation, config_for, write_coco

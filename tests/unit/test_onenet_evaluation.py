@@ -16,7 +16,7 @@ from baselines.onenet import convert_crowdhuman_to_coco, crowdhuman_eval
 from baselines.onenet.data.catalog import DatasetSource
 from baselines.onenet.data.coco_dataset import CocoDataset
 from baselines.onenet.data.coco_file import read_coco
-from baselines.onenet.evaluation.coco_ap import coco_metrics
+from baselines.onenet.evaluation.coco_ap import coco_metrics, measure
 from baselines.onenet.evaluation.crowdhuman import crowdhuman_metrics
 from baselines.onenet.evaluation.evaluate import PREDICTIONS_FILE, RESULTS_FILE, evaluate
 from baselines.onenet.evaluation.results import Results, read_results
@@ -45,6 +45,13 @@ def test_coco_numbers_of_a_case_by_hand(tmp_path: Path) -> None:
     assert metrics["AP/cat"] == metrics["AP"] == metrics["AP50"]
     assert np.isnan(metrics["AP/dog"])
     assert np.isnan(metrics["APl"])
+
+
+def test_the_curve_is_of_the_classes_that_have_something_to_find(tmp_path: Path) -> None:
+    dataset = dataset_of(tmp_path, [annotation(0, 1, 4, [10, 10, 40, 40]), annotation(1, 2, 4, [0, 0, 50, 40])])
+    curve = measure(dataset, results((1, 4, [10, 10, 40, 40], 0.9), (2, 4, [50, 40, 50, 40], 0.8))).curve
+    assert curve.precision.tolist() == pytest.approx([1.0] * 51 + [0.0] * 50)
+    assert curve.average_precision == pytest.approx(51 / 101)
 
 
 def test_without_detections_everything_is_missed(tmp_path: Path) -> None:
@@ -131,6 +138,7 @@ def test_processes_share_an_evaluation(tmp_path: Path) -> None:
     shared.mkdir()
 
     metrics = _evaluate(tmp_path / "data", alone)
+    assert len(json.loads((alone / "precision_recall/tiny.json").read_text())["curves"]["mean_over_classes"]) == 2
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     context = multiprocessing.get_context("fork")

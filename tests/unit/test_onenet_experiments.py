@@ -5,9 +5,29 @@ from pathlib import Path
 import pytest
 import torch
 
+from baselines.onenet import config as config_module
+from baselines.onenet.config import NEUTRAL_KEYS
+from baselines.onenet.config_file import read_config
 from experiments import onenet_bccd, onenet_coco
+from orchestration.describe import Experiment
+from orchestration.inputs import missing_inputs
 from orchestration.plan import plan
+from orchestration.signature import flatten, is_neutral
 from tests.unit.onenet_dataset import annotation, write_annotations
+
+CONFIGS = Path(config_module.__file__).with_name("configs")
+README_MODELS = [
+    ("R18_dcn", "onenet.res18.dcn"),
+    ("R18_nodcn", "onenet.res18.nodcn"),
+    ("R50_dcn", "onenet.res50.dcn"),
+    ("R50_nodcn", "onenet.res50.nodcn"),
+    ("R50_RetinaNet", "onenet.retinanet.res50"),
+    ("R50_FCOS", "onenet.fcos.res50"),
+]
+CROWDHUMAN_MODELS = [
+    ("R50_RetinaNet", "onenet.retinanet.res50.crowdhuman"),
+    ("R50_FCOS", "onenet.fcos.res50.crowdhuman"),
+]
 
 CELLS = {1: "RBC", 2: "WBC", 3: "Platelets"}
 COCO = {id: f"class {id}" for id in range(1, 81)}
@@ -42,10 +62,41 @@ def test_the_sweep_over_the_readme_models_plans(tmp_path: Path, monkeypatch: pyt
         torch.save({}, path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DETECTRON2_DATASETS", raising=False)
-    found = plan([onenet_coco.coco, onenet_coco.evaluation, onenet_coco.table])
-    published = ["R18_dcn-seed0", "R18_nodcn-seed0", "R50_dcn-seed0", "R50_nodcn-seed0"]
+    found = plan([onenet_coco.coco, onenet_coco.coco_evaluation, onenet_coco.coco_table])
+    published = [f"{name}-seed0" for name, _ in README_MODELS]
     assert sorted(trial.name for trial in found.trials) == sorted(2 * published)
-    assert len({trial.signature for trial in found.trials}) == 8
+    assert len({trial.signature for trial in found.trials}) == 12
     evaluations = found.trials_of("onenet-coco-evaluation")
     trainings = {trial.signature: trial.name for trial in found.trials_of("onenet-coco")}
     assert [trainings[trial.needs["model"]] for trial in evaluations] == [trial.name for trial in evaluations]
+
+
+def test_the_readme_models_plan_without_data_and_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DETECTRON2_DATASETS", raising=False)
+    found = plan([onenet_coco.coco, onenet_coco.coco_evaluation])
+    data, resnet18, resnet50 = (missing.text for missing in missing_inputs(found.trials))
+    assert data.startswith("data set coco_2017_train, data set coco_2017_val; to get it: download train2017, val2017")
+    assert "oneshot models fetch resnet18-torchvision" in resnet18
+    assert resnet50.endswith("get it: oneshot models fetch resnet50-detectron2")
+
+
+@pytest.mark.parametrize(
+    ("experiment", "name", "file"),
+    [(onenet_coco.coco, *model) for model in README_MODELS]
+    + [(onenet_coco.crowdhuman, *model) for model in CROWDHUMAN_MODELS],
+)
+def test_settings_are_those_of_the_published_configurations(
+    experiment: Experiment, name: str, file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (trial,) = (trial for trial in plan([experiment]).trials if trial.variant == name)
+    published = flatten(read_config(CONFIGS / f"{file}.yaml"))
+    ours = flatten(trial.config)
+    neutral = is_neutral(NEUTRAL_KEYS, "SEED")
+    unequal = {
+        key: (value, ours[key])
+        for key, value in published.items()
+        if not neutral(key) and ours[key] != (list(value) if isinstance(value, tuple) else value)
+    }
+    assert unequal == {}

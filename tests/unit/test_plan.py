@@ -223,3 +223,22 @@ def test_planning_imports_no_heavy_library():
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "[]"
+
+
+def test_trials_can_have_names_of_another_pattern():
+    named = experiment(variants=[Variant("exp1.0")], seeds=seeds(2), trial_name="{variant}_seed{seed}")
+    assert [trial.name for trial in plan([named]).trials] == ["exp1.0_seed0", "exp1.0_seed1"]
+    with pytest.raises(DescriptionError, match=r"called .exp1\.0.; rename a variant, or put \{point\}"):
+        plan([experiment(variants=[Variant("exp1.0")], seeds=seeds(2), trial_name="{variant}")])
+
+
+@pytest.mark.parametrize("pattern", ["{nothing}", "{variant", "{variant}/{seed}", ""])
+def test_a_pattern_that_makes_no_name_is_refused(pattern):
+    with pytest.raises(DescriptionError, match=r"trial_name .* expected a name with \{variant\}"):
+        experiment(trial_name=pattern)
+
+
+def test_a_table_with_a_cell_that_no_trial_fills_is_found_before_anything_runs():
+    table = Table("t", "t", experiment(), [Column("x", "x", tags={"data": "none"})])
+    with pytest.raises(DescriptionError, match="row 'default', column 'x': no trial of the row is of the column"):
+        plan([table])

@@ -15,8 +15,9 @@ from baselines.detector_retrieval.retrieval.pairs import Overlap, evaluation_que
 from baselines.detector_retrieval.retrieval.prepared import read_training_set
 from baselines.detector_retrieval.retrieval.weights import checkpoint, load_network, load_start_weights
 from baselines.detector_retrieval.retrieval.whitening import load_whitening
-from os2d.errors import CheckpointError, ConfigError, DataError
+from os2d.errors import CheckpointError, DataError
 from os2d.modeling.conversion.cirtorch import PREFIXES
+from os2d.run import MissingInput
 
 OBJECT, RANDOM = Kind.OBJECT, Kind.RANDOM
 WHOLE, HALF, BESIDE = (0.0, 0.0, 20.0, 20.0), (0.0, 0.0, 20.0, 10.0), (30.0, 30.0, 50.0, 50.0)
@@ -136,10 +137,12 @@ def test_files_that_do_not_fit_name_the_keys(network_file: Path, tmp_path: Path)
 def test_unprepared_data_is_said_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="retrieval_prepare"):
         read_training_set(tmp_path, "nothing", "train")
-    with pytest.raises(ConfigError, match=r"data\.path"):
-        config = tasks.retrieval_train.default_config()
-        config.data.path = str(tmp_path)
-        tasks.retrieval_train.fingerprints(config)
+    config = tasks.retrieval_train.default_config()
+    config.data.path = str(tmp_path)
+    for fingerprint in tasks.retrieval_train.fingerprints(config).values():
+        assert isinstance(fingerprint, MissingInput)
+        assert fingerprint.startswith("data.path: no such list")
+        assert "retrieval_prepare" in fingerprint.how
 
 
 def test_published_command_lines_are_understood(tmp_path: Path) -> None:

@@ -126,6 +126,23 @@ def test_interrupted_preparation_writes_the_same_files(shelf: Path, prepared: Pa
     assert files_below(tmp_path / "retrieval_data") == files_below(prepared / "retrieval_data")
 
 
+def test_a_validation_picture_does_not_replace_one_of_the_training_set(tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in ("one", "other")]
+    for seed, folder in enumerate(folders):
+        draw_shelf(folder, replace(FEW_OBJECTS, seed=seed))
+    sets = {"prepare.train": f"custom:{folders[0]}#train", "prepare.val": f"custom:{folders[1]}#train"}
+    config = preparation(folders[0], **sets, **{"prepare.tests": [], "prepare.random_crops": 0})
+    with ConsoleRun(tmp_path / "run", seed=42) as run:
+        tasks.retrieval_prepare(config, run)
+    root = tmp_path / "run" / "retrieval_data"
+    train, validation = (read_training_set(root, "one-train-retrieval", part) for part in ("train", "val"))
+
+    assert any(file.name.startswith("val_") for file in validation.files)
+    assert not set(train.files) & set(validation.files)
+    for pictures in (train, validation):
+        assert all(file.is_file() for file in pictures.files)
+
+
 def test_prepared_files_are_the_pictures_that_the_lists_name(prepared: Path) -> None:
     root = prepared / "retrieval_data"
     sets = [read_training_set(root, NAME, part) for part in ("train", "val")]
@@ -159,6 +176,19 @@ def test_interrupted_training_equals_uninterrupted(
     assert states[0] is not None
     assert states[1] is not None
     torch.testing.assert_close(states[0]["net"], states[1]["net"], rtol=0, atol=0)
+
+
+def test_no_epochs_keep_the_initial_network_tested(prepared: Path, start: Path, tmp_path: Path) -> None:
+    config = training(start, **{"train.epochs": 0, "eval.after_last_epoch": False})
+    with ConsoleRun(tmp_path, seed=5, inputs={"data": prepared}) as run:
+        metrics = tasks.retrieval_train(config, run)
+
+    assert metrics["best_epoch"] == 0
+    assert metrics[f"best_mAP_{TEST_NAME}"] == metrics[f"mAP_{TEST_NAME}"]
+    kept, begun = (torch.load(path, weights_only=True) for path in (tmp_path / "model_best.pth.tar", start))
+    torch.testing.assert_close(
+        kept["state_dict"]["features.0.weight"], begun["state_dict"]["features.0.weight"], rtol=0, atol=0
+    )
 
 
 def test_training_learns_and_keeps_the_layout_of_the_toolbox(trained: tuple[Path, dict[str, float]]) -> None:

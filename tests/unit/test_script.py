@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from orchestration.describe import Column, Experiment, Table
 from orchestration.errors import DescriptionError, ResourcesError
-from orchestration.script import run_script
+from orchestration.plan import plan
+from orchestration.script import run_script, shown_plan
 from orchestration.script.flags import parser_of, slurm_options
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -199,6 +201,15 @@ def test_a_time_limit_too_short_for_slurm_is_no_obstacle_here(file, capsys):
     assert not list(file.parent.glob("runs/.launch/*/submit.sh"))
     with pytest.raises(ResourcesError, match=r"counts/a b-seed0 has a time limit of 0\.6 minutes"):
         run_script(file, ["--no-launch", "--timeout", "0.01", "--slurm"])
+
+
+def test_the_tables_of_a_chosen_job_are_shown_with_all_their_experiments():
+    one, other, third = (Experiment(name, "tests.integration.counting_task:task") for name in ("one", "other", "third"))
+    columns = [Column("value", "value")]
+    tables = [Table("both", "Both", [one, other], columns), Table("last", "Last", third, columns)]
+    shown = shown_plan(plan([one, other, third, *tables]), plan([one, other, third], only=["one"]))
+    assert shown.tables == (tables[0],)
+    assert [entry.experiment for entry in shown.entries if entry.requested] == ["one", "other"]
 
 
 def test_the_flags_for_slurm_are_passed_on_as_lists_and_texts():

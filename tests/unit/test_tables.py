@@ -11,6 +11,7 @@ from orchestration.describe import Column, Row, Table
 from orchestration.errors import DescriptionError
 from orchestration.runs import Runs
 from orchestration.tables.build import build_table
+from orchestration.tables.formats import render
 from orchestration.tables.sources import FolderSource, MlflowSource
 from orchestration.tracking.store_location import StoreError
 from orchestration.tracking.sync import sync
@@ -128,6 +129,19 @@ def test_trials_that_were_never_launched_are_planned_or_blocked(root):
 
     assert [c.state for row in result.cells for c in row] == ["blocked", "planned"]
     assert result.cells[0][0].reason == "0 of 1 seeds, 1 blocked (needs need-seed0, which is failed)"
+
+
+def test_a_cell_of_a_failed_a_running_and_a_missing_trial(root):
+    trials = [make_trial("v", seed) for seed in range(4)]
+    done(root, trials[0], {MAP: {1: 0.5}})
+    end(start(create(root, trials[1])), Outcome.FAILED, "no boxes")
+    start(create(root, trials[2]))
+    result = built(root, make_plan(trials), PERCENT)
+    only = result.cells[0][0]
+    assert (only.mean, only.std, only.n, only.wanted, only.state) == (50.0, None, 1, 4, "partial")
+    assert only.reason == "1 of 4 seeds, 1 failed, 1 running, 1 planned (no boxes)"
+    assert "| v | 50.0 (1 of 4) |" in render(result, "markdown")
+    assert result.best() == frozenset()
 
 
 def test_a_trial_that_failed_again_says_how_often(root):

@@ -521,6 +521,7 @@ def test_tables_are_kept_beside_the_experiment(root):
         "main.tex",
         "main.csv",
         "main.html",
+        "main.json",
     }
 
 

@@ -118,7 +118,11 @@ def finished(tmp_path_factory: pytest.TempPathFactory, make_config: MakeConfig) 
 
 def test_training_changes_the_network_and_reports(finished: tuple[Path, dict[str, float]]) -> None:
     folder, metrics = finished
-    assert (folder / "artifacts/pictures/small-val-new-cl.png").exists()
+    for kind in ("", "-worst", "-best"):
+        assert (folder / f"artifacts/pictures/small-val-new-cl{kind}.png").exists()
+    curves = json.loads((folder / "artifacts/precision_recall/small-val-new-cl.json").read_text())["curves"]
+    last_map = logged(folder)[STEPS]["mAP@0.50_small-val-new-cl"]
+    assert curves["mean_over_classes"]["average_precision"] == pytest.approx(last_map, abs=1e-5)
     assert (folder / "artifacts/per_class/small-val-new-cl.csv").read_text().startswith("iou_threshold,class_id")
     entries = logged(folder)
     last = entries[STEPS]

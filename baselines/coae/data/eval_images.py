@@ -58,7 +58,7 @@ class EvalImages:
         return eval_image(self.records.image(record), self.scales, truth_of(record, self.records.class_ids))
 
 
-def eval_image(image: Image.Image, scales: Sequence[int], truth: BoxList) -> EvalImage:
+def eval_image(image: Image.Image, scales: Sequence[float], truth: BoxList) -> EvalImage:
     """Return an image at every scale."""
     factors = [scale / min(image.size) for scale in scales]
     return EvalImage([scaled_image(image, factor) for factor in factors], factors, Size.of_image(image), truth)

@@ -65,6 +65,19 @@ def detect(
         rule: which boxes are detections.
     """
     levels = [matcher.see(level_3hw) for level_3hw in image.levels]
+    return detect_in_levels(matcher, levels, image, queries, class_ids, rule)
+
+
+@torch.no_grad()
+def detect_in_levels(
+    matcher: Matcher,
+    levels: Sequence[ImageLevel],
+    image: EvalImage,
+    queries: QueryFeatures,
+    class_ids: Sequence[int],
+    rule: DetectionRule,
+) -> BoxList:
+    """Return what :func:`detect` does, for an image that the network has seen at every scale."""
     views = len(queries) // max(len(class_ids), 1)
     found: list[BoxList] = [_nothing(image.size)]
     for start in range(0, len(class_ids), rule.classes_at_once):

@@ -1,32 +1,30 @@
-"""What a task leaves behind at its end besides numbers: pictures, and a table per class."""
+"""What a task leaves behind at its end besides numbers: pictures, curves, a table per class."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import torch
 
 from baselines.coae.data.records import Records
 from os2d.engine.evaluation import Evaluation
-from os2d.engine.final_report import PICTURED_IMAGES, per_class_table
+from os2d.engine.final_report import PICTURED_IMAGES, PICTURED_SETS, keep_pictures, keep_results
 from os2d.run import Run
-from os2d.visualization.detection_grid import GridRow, detection_grid
-
-logger = logging.getLogger(__name__)
+from os2d.visualization.detection_grid import GridRow
 
 PICTURED_DETECTIONS = 10
 
 
 def report(evaluations: Mapping[str, Evaluation], sets: Sequence[Records], run: Run) -> None:
-    """Keep the artifacts ``pictures/<data set>.png`` and ``per_class/<data set>.csv``."""
-    for records in sets:
+    """Keep what :mod:`os2d.engine.final_report` does: results of every data set, and pictures of the first ones."""
+    for position, records in enumerate(sets):
         name = records.dataset.name
-        numbers = [n for n, record in enumerate(records.images) if len(record.boxes_N4)][:PICTURED_IMAGES]
-        run.artifact(f"pictures/{name}.png", detection_grid([_row(records, evaluations[name], n) for n in numbers]))
-        table = per_class_table(evaluations[name].per_class)
-        run.artifact(f"per_class/{name}.csv", table)
-        logger.info("per class, %s:\n%s", name, table)
+        evaluation = evaluations[name]
+        if position < PICTURED_SETS:
+            numbers = [n for n, record in enumerate(records.images) if len(record.boxes_N4)][:PICTURED_IMAGES]
+            keep_pictures(name, evaluation, numbers, partial(_row, records, evaluation), run)
+        keep_results(name, evaluation, run)
 
 
 def _row(records: Records, evaluation: Evaluation, number: int) -> GridRow:

@@ -1,8 +1,6 @@
 """The last stage of the ResNet on pooled regions, as matrix products.
 
-Where a bottleneck halves a region of 7 x 7 cells, the rest of the stage sees 4 x 4. That is one tile of Winograd's
-minimal filtering F(4 x 4, 3 x 3) (Lavin and Gray, arXiv 1509.09308): each 3 x 3 convolution takes 36 products per
-region and pair of channels instead of 144. Results differ from those of convolutions by rounding.
+Where a bottleneck halves a region of 7 x 7 cells, the rest of the stage sees 4 x 4. That is one of Winograd's tiles.
 
 Legend: S = 16 cells of a region, R regions, C and D channels before and after.
 """
@@ -14,19 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 from torchvision.models.resnet import Bottleneck
 
-SIDE = 4
-"""Cells per side of a region that the stage gets."""
-
-_INPUT = (
-    (4, 0, -5, 0, 1, 0),
-    (0, -4, -4, 1, 1, 0),
-    (0, 4, -4, -1, 1, 0),
-    (0, -2, -1, 2, 1, 0),
-    (0, 2, -1, -2, 1, 0),
-    (0, 4, 0, -5, 0, 1),
-)
-_WEIGHT = ((6, 0, 0), (-4, -4, -4), (-4, 4, -4), (1, 2, 4), (1, -2, 4), (0, 0, 24))  # in 24ths
-_OUTPUT = ((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, -1, 8, -8, 1))
+from baselines.winograd import SIDE, Winograd
 
 
 class RegionTop:
@@ -53,7 +39,7 @@ class _Block:
 
     def __init__(self, block: Bottleneck) -> None:
         self.first, self.last = _pointwise(block.conv1), _pointwise(block.conv3)
-        self.middle = _Winograd(block.conv2)
+        self.middle = _Tile(block.conv2)
         self.shortcut = None if block.downsample is None else _pointwise(block.downsample[0])
 
     def __call__(self, cells_SRC: Tensor) -> Tensor:
@@ -62,19 +48,13 @@ class _Block:
         return linear(hidden, *self.last).add_(shortcut).relu_()
 
 
-class _Winograd:
+class _Tile:
     """A 3 x 3 convolution of stride 1 whose input ends in zeros one cell outside."""
 
     def __init__(self, convolution: nn.Conv2d) -> None:
         weight, self.bias = _weights(convolution)
-        to_input, to_weight, to_output = (
-            torch.tensor(matrix, dtype=torch.float64, device=weight.device) for matrix in (_INPUT, _WEIGHT, _OUTPUT)
-        )
-        to_weight = to_weight / 24
-        inner = to_input[:, 1:-1].contiguous()  # outside there are zeros
-        self.to_input, self.to_output = (torch.kron(matrix, matrix).float() for matrix in (inner, to_output))
-        transformed = torch.einsum("ay,dcyx,bx->abcd", to_weight, weight.double(), to_weight)
-        self.weight = transformed.flatten(0, 1).float().contiguous()
+        winograd = Winograd.of(weight)
+        self.to_input, self.weight, self.to_output = winograd.of_inner, winograd.weight_PCD, winograd.to_output
 
     def __call__(self, cells_SRC: Tensor) -> Tensor:
         regions = cells_SRC.shape[1]

@@ -19,6 +19,7 @@ from os2d.data.loading import BatchLoader
 from os2d.engine.average_precision import evaluate_detections
 from os2d.engine.distributed import rank, world_size
 from os2d.engine.evaluation import voc_metrics
+from os2d.engine.final_report import keep_curves
 from os2d.engine.metric_names import at_iou
 from os2d.engine.sharding import gather_shares, my_share
 from os2d.errors import DataError
@@ -57,7 +58,10 @@ def build_test_sets(config: CfgNode) -> list[DatasetOneShotDetection]:
 def evaluate(
     detector: Detector, sets: Sequence[DatasetOneShotDetection], classes: ObjectClasses, config: CfgNode, run: Run
 ) -> dict[str, Evaluation]:
-    """Return the evaluation of every data set by its name; processes share the images, and each returns the whole."""
+    """Return the evaluation of every data set by its name; processes share the images, and each returns the whole.
+
+    Precision over recall is kept as an artifact, of the last evaluation if there are several.
+    """
     detector.eval()
     return {dataset.name: _evaluate_dataset(detector, dataset, classes, config, run) for dataset in sets}
 
@@ -69,6 +73,7 @@ def _evaluate_dataset(
     truth = [_ground_truth(dataset, image_id, classes) for image_id in dataset.image_ids]
     found = gather_shares(list(_detections(detector, dataset, config, run)))
     per_class = evaluate_detections(found, truth, [IOU_THRESHOLD])
+    keep_curves(dataset.name, per_class, run)
     metrics = dict(voc_metrics(per_class))
     seconds = time.perf_counter() - start
     if rank() == 0:

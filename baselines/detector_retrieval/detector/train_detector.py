@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
 
     def work() -> None:
-        config = _read(options)
+        config = config_of(options)
         check_training(config)
         with process_group(config.MODEL.DEVICE == "cuda"):
             _run(config)
@@ -61,7 +61,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _read(options: argparse.Namespace) -> CfgNode:
+def config_of(options: argparse.Namespace) -> CfgNode:
+    """Return the configuration of the task.
+
+    Raises:
+        ConfigError: the file cannot be read, or a key or a value is wrong.
+    """
     config = read_config(options.config_file, options.overrides, default_config)
     config.defrost()
     config.SOLVER.VALIDATION_PERIOD = options.validation_period

@@ -16,6 +16,7 @@ from baselines.config_rules import Rule, check_dataset_name, check_tree, is_posi
 from os2d.data.catalog import resolved_root
 from os2d.data.fingerprint import dataset_fingerprint, file_fingerprint, weights_fingerprint
 from os2d.errors import ConfigError
+from os2d.run import MissingInput
 
 _RUNTIME = (
     Rule("a whole number, 0 or more", is_whole(0), ("runtime.num_workers", "runtime.num_threads", "random_seed")),
@@ -45,8 +46,9 @@ TRAINING_RULES = (
     Rule(
         "a whole number, 1 or more",
         is_whole(1),
-        ("train.epochs", "train.negatives", "train.queries", "train.pool", "train.batch_size", "eval.iter"),
+        ("train.negatives", "train.queries", "train.pool", "train.batch_size", "eval.iter"),
     ),
+    Rule("a whole number, 0 or more", is_whole(0), ("train.epochs",)),
     Rule("a positive number", is_positive, ("train.lr", "train.margin", "train.pooling_lr_factor")),
     Rule(
         "0 or a positive number",
@@ -157,9 +159,8 @@ def _lists_fingerprints(data: CfgNode) -> dict[str, str]:
 
 def _folder_fingerprint(lists: Path) -> str:
     if not lists.is_file():
-        raise ConfigError(
-            f"data.path: no such list: {lists}; set it to the folder that the task retrieval_prepare has written"
-        )
+        how = "set it to the folder that the task retrieval_prepare has written"
+        return MissingInput(f"data.path: no such list: {lists}", how)
     pictures = sorted(path for path in lists.parent.rglob("*") if path.is_file() and path.suffix != ".pkl")
     sizes = "".join(f"{path.relative_to(lists.parent)} {path.stat().st_size}\n" for path in pictures)
     return hashlib.sha256(f"{file_fingerprint(lists)}\n{sizes}".encode()).hexdigest()

@@ -6,6 +6,7 @@ Shapes: B images of one size, h x w pixels, D channels.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from math import sqrt
@@ -17,6 +18,7 @@ from torchvision.models import ResNet
 from yacs.config import CfgNode
 
 from baselines.detector_retrieval.retrieval.pooling import POOLINGS, GeneralisedMean, l2_normalise
+from baselines.detector_retrieval.retrieval.ragged_resnet import RaggedResNet
 from os2d.modeling.backbone import ARCHITECTURES
 from os2d.modeling.choices import choose
 from os2d.modeling.folding import fold, norms_of_convolutions
@@ -77,13 +79,25 @@ class RetrievalNetwork(nn.Module):
         channels = description.channels
         self.whiten = nn.Linear(channels, channels) if description.whitening else None
         self._without_norms: WeightCache[nn.Sequential] = WeightCache()
+        self._ragged: WeightCache[RaggedResNet] = WeightCache()
 
     def forward(self, images_B3HW: Tensor) -> Tensor:
         """Return the descriptors; while nothing learns, with every BatchNorm folded into its convolution."""
-        learns = torch.is_grad_enabled() or any(m.training for m in self.features.modules() if _is_norm(m))
-        features = self.features if learns else self._without_norms.get(self._feature_weights(), self._fold_norms)
-        vectors_BD = l2_normalise(self.pool(features(images_B3HW)))
-        return vectors_BD if self.whiten is None else l2_normalise(self.whiten(vectors_BD))
+        features = self.features if self._learns else self._folded
+        return self._whitened(l2_normalise(self.pool(features(images_B3HW))))
+
+    @property
+    def takes_any_sizes(self) -> bool:
+        """Whether images of different sizes can pass together."""
+        return not self._learns and RaggedResNet.fits(self.features)
+
+    def of_any_sizes(self, images: Sequence[Tensor]) -> Tensor:
+        """Return the descriptors of normalised images (3, h, w) that pass together, B x D.
+
+        They differ by rounding from those of :meth:`forward`; see :attr:`takes_any_sizes`.
+        """
+        ragged = self._ragged.get(self._feature_weights(), lambda _: RaggedResNet(self._folded))
+        return self._whitened(l2_normalise(torch.cat([self.pool(features) for features in ragged(images)])))
 
     def train(self, mode: bool = True) -> RetrievalNetwork:
         """Switch the mode; BatchNorm always uses its stored statistics, because tuples pass image by image."""
@@ -99,6 +113,17 @@ class RetrievalNetwork(nn.Module):
         if not isinstance(self.pool, GeneralisedMean) or self.whiten is not None:
             return 1.0
         return float(self.pool.p.detach())
+
+    @property
+    def _learns(self) -> bool:
+        return torch.is_grad_enabled() or any(m.training for m in self.features.modules() if _is_norm(m))
+
+    @property
+    def _folded(self) -> nn.Sequential:
+        return self._without_norms.get(self._feature_weights(), self._fold_norms)
+
+    def _whitened(self, vectors_BD: Tensor) -> Tensor:
+        return vectors_BD if self.whiten is None else l2_normalise(self.whiten(vectors_BD))
 
     def _feature_weights(self) -> list[Tensor]:
         return [*self.features.parameters(), *self.features.buffers()]

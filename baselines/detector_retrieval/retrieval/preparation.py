@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import pickle
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -26,7 +26,6 @@ from PIL import Image
 from baselines.detector_retrieval.retrieval.crops import Crop, class_crops, crops_of, path_of
 from baselines.detector_retrieval.retrieval.pairs import Overlap, evaluation_queries, training_pairs
 from os2d.data.dataset import DatasetOneShotDetection
-from os2d.errors import DataError
 
 TRAIN, TEST = "train", "test"
 IMAGES_OF_TRAINING, IMAGES_OF_TEST = "ims", "jpg"
@@ -61,10 +60,16 @@ class Part:
     ending: str
     crops: list[Crop]
     classes: list[Crop]
+    taken: frozenset[str] = frozenset()
+    """Names under which another part writes other pictures to the same folder."""
+
+    def id_of(self, crop: Crop) -> str:
+        """Return the name of a picture."""
+        return f"val_{crop.id}" if crop.id in self.taken else crop.id
 
     def file_of(self, crop: Crop) -> Path:
         """Return where a picture is written."""
-        return self.folder / (path_of(crop.id) + self.ending)
+        return self.folder / (path_of(self.id_of(crop)) + self.ending)
 
     def images(self) -> Iterator[tuple[int, list[Crop]]]:
         """Yield every image with its crops."""
@@ -104,7 +109,7 @@ class Preparation:
         jpg = [root / TEST / name / IMAGES_OF_TEST for name in self.test_names]
         places = [(train, ims, ""), (validation, ims, ""), *zip(tests, jpg, [TEST_ENDING] * len(tests), strict=True)]
         self.parts = [self._part(one_set, folder, ending, generator) for one_set, folder, ending in places]
-        _check_shared_folder(*self.parts[:2])
+        self.parts[1] = replace(self.parts[1], taken=_shared_names(*self.parts[:2]))
         self.steps = [
             *(partial(_cut_image, part, i, crops) for part in self.parts for i, crops in part.images()),
             *(partial(_copy_class_image, part, crop) for part in self.parts for crop in part.classes),
@@ -140,16 +145,14 @@ def _rows_of_four(generator: torch.Generator, count: int) -> torch.Tensor:
     return torch.rand(count, 4, generator=generator)
 
 
-def _check_shared_folder(train: Part, validation: Part) -> None:
-    """Refuse two sets whose different pictures would be written to one file."""
+def _shared_names(train: Part, validation: Part) -> frozenset[str]:
+    """Return the names that both sets give to different pictures, as ImageNet's do: both count images from 0."""
     ours, theirs = ({crop.id: crop for crop in (*part.crops, *part.classes)} for part in (train, validation))
-    for crop_id in ours.keys() & theirs.keys():
-        places = [_origin(part, crop) for part, crop in ((train, ours[crop_id]), (validation, theirs[crop_id]))]
-        if places[0] != places[1]:
-            raise DataError(
-                f"data sets {train.dataset.name!r} and {validation.dataset.name!r}: both have a picture named "
-                f"{crop_id}, cut from {places[0][0]} and {places[1][0]}; give their images and classes different ids"
-            )
+    return frozenset(
+        crop_id
+        for crop_id in ours.keys() & theirs.keys()
+        if _origin(train, ours[crop_id]) != _origin(validation, theirs[crop_id])
+    )
 
 
 def _origin(part: Part, crop: Crop) -> tuple[Path, tuple[int, int, int, int]]:
@@ -177,7 +180,7 @@ def _training_lists(part: Part, overlap: Overlap, per_object: int, rng: Random) 
     pairs = training_pairs(part.crops, part.classes, overlap, per_object, rng)
     pictures = [*part.crops, *part.classes]
     return {
-        "cids": [crop.id for crop in pictures],
+        "cids": [part.id_of(crop) for crop in pictures],
         "cluster": pairs.clusters,
         "gtbboxid": [crop.number for crop in pictures],
         "classid": [crop.class_id for crop in pictures],

@@ -23,6 +23,12 @@ IMAGENET_FEATURES = {
 }
 """What a network starts from unless ``--network-path`` or ``--not-pretrained`` say otherwise."""
 
+PUBLISHED_WHITENING = {("resnet101", "gem"): "models/retrieval-SfM-120k-resnet101-gem-whiten-22ab0c1.pth"}
+"""What a whitening layer starts from unless ``--whitening-path`` or ``--not-pretrained`` say otherwise; others: random.
+
+The published program takes it also with ``--network-path``, where that file has no such layer.
+"""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the training that the arguments describe and return the exit code."""
@@ -50,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--local-whitening", "-lw", action="store_true", help=argparse.SUPPRESS)
     add("--regional", "-r", action="store_true", help=argparse.SUPPRESS)
     add("--whitening", "-w", action="store_true", help="a fully connected layer after pooling")
-    add("--whitening-path", default="", help="published weights of that layer; default: random")
+    add("--whitening-path", default="", help="weights of that layer; default: the published ones, if any")
     add("--not-pretrained", dest="pretrained", action="store_false", help="start from random weights")
     add("--loss", "-l", default="contrastive")
     add("--loss-margin", "-lm", type=float, default=0.7)
@@ -92,7 +98,10 @@ def config_of(options: argparse.Namespace) -> CfgNode:
     start = IMAGENET_FEATURES.get(options.arch, "") if options.pretrained else ""
     if options.pretrained and not (start or options.network_path):
         raise ConfigError(f"--network-path: expected a file, there are no published features for {options.arch}")
-    config.init.network, config.init.whitening = options.network_path or start, options.whitening_path
+    layer = (
+        PUBLISHED_WHITENING.get((options.arch, options.pool), "") if options.pretrained and options.whitening else ""
+    )
+    config.init.network, config.init.whitening = options.network_path or start, options.whitening_path or layer
     train = config.train
     train.epochs, train.loss, train.margin = options.epochs, options.loss, options.loss_margin
     train.negatives, train.queries, train.pool = options.neg_num, options.query_size, options.pool_size

@@ -93,7 +93,7 @@ class RetrievalTraining:
     @property
     def test_is_due(self) -> bool:
         """Whether the network is to be validated and tested before this epoch, and has not been."""
-        wanted = self.config.eval.after_last_epoch if self.is_finished else True
+        wanted = self.config.eval.after_last_epoch if self.is_finished and self.epoch else True
         return wanted and self.step_in_epoch == 0 and self.tested_epoch != self.epoch
 
     @property

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from yacs.config import CfgNode
 
+from os2d.download.how_to_get import how_to_get
 from os2d.errors import ConfigError
 
 ROOT_VARIABLE = "DETECTRON2_DATASETS"
@@ -27,6 +28,12 @@ PUBLISHED: Mapping[str, tuple[str, str]] = {
 
 CROWDHUMAN = ("CrowdHuman_train", "CrowdHuman_val")
 """Data sets that are also measured by the rules of CrowdHuman."""
+
+
+BY_HAND_CROWDHUMAN = (
+    "download CrowdHuman from crowdhuman.org into datasets/crowdhuman, and convert its annotations: "
+    "python baselines/onenet/convert_crowdhuman_to_coco.py"
+)
 
 
 @dataclass(frozen=True)
@@ -76,6 +83,15 @@ def find_source(name: str, config: CfgNode) -> DatasetSource:
     raise ConfigError(
         f"DATASETS: unknown data set {name!r}: expected one of {', '.join([*PUBLISHED, *registered])}, or the path of "
         "an annotation file in COCO's format: FILE.json or FILE.json:FOLDER_OF_IMAGES"
+    )
+
+
+def advice(source: DatasetSource) -> str:
+    """Return what to do about missing files of a published data set, to end a message with."""
+    steps = BY_HAND_CROWDHUMAN if source.name in CROWDHUMAN else how_to_get("coco2017")
+    return (
+        f"to get it: {steps}; if you have the files, set DATASETS.ROOT or the environment variable {ROOT_VARIABLE} to "
+        "the folder that holds them"
     )
 
 

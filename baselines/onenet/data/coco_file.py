@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from baselines.onenet.data.catalog import ROOT_VARIABLE, DatasetSource
+from baselines.onenet.data.catalog import DatasetSource, advice
 from baselines.onenet.data.coco_dataset import CocoDataset
 from os2d.errors import DataError
 from os2d.structures.sizes import Size
@@ -68,8 +68,8 @@ def read_coco(source: DatasetSource) -> CocoDataset:
 def unreadable(source: DatasetSource, error: OSError) -> DataError:
     """Return what to say when an annotation file cannot be read."""
     if isinstance(error, FileNotFoundError):
-        place = f"; DATASETS.ROOT or ${ROOT_VARIABLE} is the folder of {source.name}" if source.is_published else ""
-        return DataError(f"{source.annotations}: no such annotation file{place}")
+        steps = f"; {advice(source)}" if source.is_published else ""
+        return DataError(f"{source.annotations}: no such annotation file{steps}")
     return DataError(f"{source.annotations}: cannot be read: {error.strerror}")
 
 

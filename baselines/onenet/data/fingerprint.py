@@ -9,10 +9,11 @@ import hashlib
 
 from yacs.config import CfgNode
 
-from baselines.onenet.data.catalog import DatasetSource, find_source
+from baselines.onenet.data.catalog import DatasetSource, advice, find_source
 from baselines.onenet.data.coco_file import read_coco, unreadable
 from os2d.data.fingerprint import looked_up, remembered_hashes, size_and_time
 from os2d.errors import DataError
+from os2d.run import MissingInput
 
 
 def dataset_fingerprints(config: CfgNode, *, reads_train_sets: bool) -> dict[str, str]:
@@ -29,11 +30,14 @@ def dataset_fingerprints(config: CfgNode, *, reads_train_sets: bool) -> dict[str
 def dataset_fingerprint(source: DatasetSource) -> str:
     """Return the hash of an annotation file and, of the user's own data, of every image that it names.
 
-    The photos of a published data set are those of the publisher; 19 GB of them are not read to plan a trial.
+    The photos of a published data set are those of the publisher; 19 GB of them are not read to plan a trial. A
+    published data set that is not there is a :class:`~os2d.run.MissingInput`.
 
     Raises:
         DataError: a file is missing or wrong.
     """
+    if source.is_published and not source.annotations.exists():
+        return MissingInput(f"data set {source.name}", advice(source))
     state = (size_and_time(source.annotations), size_and_time(source.images))
     return looked_up(source, state, lambda: _fingerprint_of_files(source))
 

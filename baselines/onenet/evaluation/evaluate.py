@@ -12,12 +12,13 @@ from yacs.config import CfgNode
 from baselines.onenet.data.catalog import CROWDHUMAN
 from baselines.onenet.data.coco_dataset import CocoDataset
 from baselines.onenet.data.loaders import read_for, test_loader
-from baselines.onenet.evaluation.coco_ap import SUMMARY, coco_metrics
+from baselines.onenet.evaluation.coco_ap import SUMMARY, curves_of, measure
 from baselines.onenet.evaluation.crowdhuman import crowdhuman_metrics
 from baselines.onenet.evaluation.results import Results
 from baselines.onenet.modeling.model import OneNet
 from baselines.onenet.structures import Detections
 from os2d.engine.distributed import from_first, gather, rank
+from os2d.engine.precision_recall import curve_file
 from os2d.engine.sharding import my_share
 from os2d.structures.sizes import Size
 
@@ -43,7 +44,8 @@ def evaluate(
         model: on its device; its mode is the same afterwards.
         config: the whole configuration tree.
         name: an entry of ``DATASETS``.
-        output_dir: gets the results in the files of the published program, below ``inference``; None: nothing is kept.
+        output_dir: gets the results in the files of the published program, below ``inference``, and precision
+            over recall; None: nothing is kept.
         progress: told how many of this process's images are done, of how many.
 
     Raises:
@@ -57,9 +59,12 @@ def evaluate(
     results = Results.concatenated(gather(Results.of(detections, image_ids, dataset.category_ids)))
     if rank() > 0:
         return from_first({})
+    metrics, curve = measure(dataset, results)
     if output_dir is not None:
         _keep(results, dataset, _results_folder(config, dataset, output_dir))
-    metrics = coco_metrics(dataset, results)
+        curves = output_dir / curve_file(dataset.source.label)
+        curves.parent.mkdir(parents=True, exist_ok=True)
+        curves.write_text(curves_of(dataset.source.label, curve), encoding="utf-8")
     if name in CROWDHUMAN:
         metrics |= crowdhuman_metrics(dataset, results)
     logger.info("%s: %d images, %d detections\n%s", dataset.source.label, len(dataset), len(results), table(metrics))

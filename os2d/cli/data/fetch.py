@@ -21,7 +21,8 @@ from os2d.cli.fetching import (
     show_table,
 )
 from os2d.download.fetch import Outcome, State, dataset_state, fetch_dataset
-from os2d.download.sources import DATASETS, DatasetDownload, find_dataset_download
+from os2d.download.how_to_get import find_dataset_download
+from os2d.download.sources import DATASETS, DatasetDownload
 
 COMMAND = "oneshot data fetch"
 

@@ -15,7 +15,7 @@ from rich.table import Table
 from os2d.data.catalog import dataset_names, resolved_root
 from os2d.data.presence import State, state_of
 from os2d.data.published_sizes import PUBLISHED
-from os2d.download.sources import how_to_get
+from os2d.download.how_to_get import how_to_get
 
 EXAMPLES = {"imagenet-repmet-test-episode-<k>": "0", "imagenet-repmet-val-<n>": "5000"}
 """Number whose size and files stand for the others of a name."""

@@ -19,7 +19,8 @@ from os2d.cli.fetching import (
     show_table,
 )
 from os2d.download.fetch import Outcome, fetch_model, model_state, place
-from os2d.download.sources import MODELS, ModelDownload, find_model_download, how_to_convert
+from os2d.download.how_to_get import find_model_download, how_to_convert
+from os2d.download.sources import MODELS, ModelDownload
 
 COMMAND = "oneshot models fetch"
 

@@ -5,23 +5,20 @@ from __future__ import annotations
 import csv
 import itertools
 import logging
-import shutil
-import tempfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
 from PIL import Image
 
+from os2d.data.generated_folder import ensure_folder
 from os2d.data.shelf.design import Design, invent_design, invent_sibling
 from os2d.data.shelf.light import studio
 from os2d.data.shelf.parameters import ShelfParameters, shelf_folder
 from os2d.data.shelf.product import Product, draw_product
 from os2d.data.shelf.scene import Item, PlacedBox, draw_scene
-from os2d.errors import DataError
 
 logger = logging.getLogger(__name__)
 
@@ -50,19 +47,7 @@ def ensure_shelf(data_root: Path, parameters: ShelfParameters) -> Path:
         DataError: the data root cannot be written, or the disk is full.
     """
     folder = shelf_folder(data_root, parameters)
-    if folder.is_dir():
-        return folder
-    try:
-        data_root.mkdir(parents=True, exist_ok=True)
-        with FileLock(data_root / f".{folder.name}.lock"):
-            if not folder.is_dir():
-                _draw_beside(folder, parameters)
-    except OSError as e:
-        raise DataError(
-            f"{folder}: cannot write the generated data set: {e.strerror or e}; set runtime.data_root or the "
-            "environment variable ONESHOT_DATA to a folder that can be written and has some 100 MB free"
-        ) from e
-    return folder
+    return ensure_folder(folder, lambda new: draw_shelf(new, parameters), "the generated data set", megabytes=100)
 
 
 def shelf_example(data_root: Path, parameters: ShelfParameters | None = None) -> ShelfExample:
@@ -74,19 +59,9 @@ def shelf_example(data_root: Path, parameters: ShelfParameters | None = None) ->
     return ShelfExample(images / row["imagefilename"], folder / "classes" / "images" / row["classfilename"])
 
 
-def _draw_beside(folder: Path, parameters: ShelfParameters) -> None:
-    unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        logger.info("drawing the shelf data set into %s", folder)
-        draw_shelf(unfinished, parameters)
-        unfinished.chmod(0o755)
-        unfinished.rename(folder)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-
-
 def draw_shelf(folder: Path, parameters: ShelfParameters) -> None:
     """Draw the whole data set into a folder: class images, images and the annotation table."""
+    logger.info("drawing the shelf data set")
     class_images, images = folder / "classes" / "images", folder / "src" / str(parameters.image_size)
     class_images.mkdir(parents=True)
     images.mkdir(parents=True)

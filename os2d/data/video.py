@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 def change_video(source: Path, target: Path, change: Callable[[Image.Image], Image.Image]) -> int:
     """Write a video with every picture changed, at the times of the source, and return how many there were.
 
+    The target appears complete or not at all.
+
     Args:
         source: of any format that FFmpeg reads.
         target: its ending names the format, such as .mkv or .mp4.
@@ -28,13 +32,17 @@ def change_video(source: Path, target: Path, change: Callable[[Image.Image], Ima
         DataError: the source cannot be read, or the target not be written.
     """
     av = _av()
+    unfinished = target.with_name(f".{target.stem}.{os.getpid()}{target.suffix}")
     try:
-        with av.open(str(source)) as video, av.open(str(target), "w") as changed:
+        with av.open(str(source)) as video, av.open(str(unfinished), "w") as changed:
             _check_has_pictures(source, video)
-            return _copy(av, video, changed, change)
+            count = _copy(av, video, changed, change)
+        unfinished.replace(target)
     except (av.error.FFmpegError, ValueError) as e:  # a plain ValueError: no format has the ending of the target
-        target.unlink(missing_ok=True)
         raise DataError(f"{source}: cannot be turned into {target}: {e}") from e
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return count
 
 
 def pictures_of(source: Path) -> Iterator[Image.Image]:
@@ -43,13 +51,31 @@ def pictures_of(source: Path) -> Iterator[Image.Image]:
     Raises:
         DataError: it cannot be read.
     """
+    with _opened(source) as video:
+        yield from (frame.to_image() for frame in video.decode(video=0))
+
+
+def number_of_pictures(source: Path) -> int | None:
+    """Return how many pictures a video says it has; None: it does not say.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    with _opened(source) as video:
+        stream = video.streams.video[0]
+        seconds = float(video.duration / _av().time_base) if video.duration else 0.0
+        return stream.frames or round(seconds * float(stream.average_rate or 0)) or None
+
+
+@contextmanager
+def _opened(source: Path) -> Iterator[InputContainer]:
     av = _av()
     try:
         with av.open(str(source)) as video:
             _check_has_pictures(source, video)
-            yield from (frame.to_image() for frame in video.decode(video=0))
+            yield video
     except av.error.FFmpegError as e:
-        raise DataError(f"{source}: cannot be read: {e}") from e
+        raise DataError(f"{source}: cannot be read as a video: {e}") from e
 
 
 def _check_has_pictures(source: Path, video: InputContainer) -> None:
@@ -81,5 +107,5 @@ def _av() -> ModuleType:
     try:
         import av
     except ModuleNotFoundError as e:
-        raise DataError("videos need PyAV: pip install av") from e
+        raise DataError("videos need PyAV: pip install 'oneshot-lab[video]', or pip install av") from e
     return av

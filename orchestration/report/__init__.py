@@ -1,0 +1,1 @@
+"""One HTML page that stands alone about everything an experiment file describes."""

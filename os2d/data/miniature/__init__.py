@@ -1,0 +1,1 @@
+"""The published data sets in miniature: generated pictures and random weights in the published files."""
