@@ -2,12 +2,12 @@
 
 import re
 from collections import Counter
-from pathlib import Path
 
 import psutil
 import pytest
 
 from orchestration.attempt import Outcome
+from orchestration.launch.ray import cluster_folder
 from tests.integration.oneshot_project import Project, finish
 
 pytest.importorskip("ray")
@@ -28,13 +28,16 @@ def project(tmp_path, slurm_cluster, monkeypatch):
 def job_and_folder(line):
     """Return the number of the job that a launch names, and the folder of its Ray cluster."""
     number, name = re.match(r"SLURM job (\d+) launches the trials; log .*-(\w+)\.log", line).groups()
-    return number, Path(f"/tmp/r{name}")
+    return number, cluster_folder.folder_of(name)
 
 
 def is_gone(folder):
-    """Tell whether neither the folder nor a process of a Ray cluster is left."""
+    """Tell whether neither a process of a Ray cluster is left nor its folder, once the next cluster here starts."""
     commands = (process.info["cmdline"] or () for process in psutil.process_iter(["cmdline"]))
-    return not folder.exists() and not any(str(folder) in part for command in commands for part in command)
+    if any(str(folder) in part for command in commands for part in command):
+        return False
+    cluster_folder.sweep()
+    return not folder.exists()
 
 
 def test_a_requeued_job_goes_on_with_the_same_command(project, slurm_cluster, tmp_path):

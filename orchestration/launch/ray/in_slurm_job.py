@@ -10,7 +10,6 @@ import contextlib
 import logging
 import os
 import secrets
-import shutil
 import signal
 import socket
 import subprocess
@@ -23,6 +22,7 @@ from orchestration.claim import current_job
 from orchestration.distributed.node import free_port, routable_address
 from orchestration.drivers import LOG_VARIABLE
 from orchestration.errors import ExitCode, LaunchError
+from orchestration.launch.ray.cluster_folder import folder_of, held
 from orchestration.launch.ray.in_slurm import Job, Manifest
 from orchestration.launch.ray.launcher import ENVIRONMENT
 from orchestration.launch.slurm.command import slurm
@@ -60,9 +60,7 @@ def _cluster(job: Job, stop: StopAsked) -> Iterator[str]:
     manifest = job.manifest()
     nodes = slurm(["scontrol", "show", "hostnames", os.environ["SLURM_JOB_NODELIST"]]).split()
     ip, port = routable_address(), free_port()
-    folder = Path(f"/tmp/r{job.folder.name[-6:]}")  # short: it holds unix sockets
-    shutil.rmtree(folder, ignore_errors=True)  # of this job before it was requeued
-    folder.mkdir(mode=0o700)
+    folder = folder_of(job.folder.name[-6:])
     environment = {
         **os.environ,
         **ENVIRONMENT,
@@ -74,17 +72,17 @@ def _cluster(job: Job, stop: StopAsked) -> Iterator[str]:
     share = [f"--num-cpus={manifest.cpus}", f"--num-gpus={manifest.gpus}", f"--temp-dir={folder}"]
     share += ["--disable-usage-stats", f"--object-store-memory={OBJECT_STORE_BYTES}"]
     steps: list[subprocess.Popen[bytes]] = []
-    try:
-        head = ["--head", f"--node-ip-address={ip}", f"--port={port}", "--include-dashboard=false"]
-        steps.append(_step(job, nodes[:1], manifest, [*head, *share]))
-        _wait(lambda: _answers(ip, port), steps, stop, f"the head of the Ray cluster, {ip}:{port},")
-        if nodes[1:]:
-            steps.append(_step(job, nodes[1:], manifest, [f"--address={ip}:{port}", *share]))
-        _wait_for_nodes(f"{ip}:{port}", len(nodes), steps, stop)
-        yield f"{ip}:{port}"
-    finally:
-        _end(steps)
-        shutil.rmtree(folder, ignore_errors=True)
+    with held(folder):
+        try:
+            head = ["--head", f"--node-ip-address={ip}", f"--port={port}", "--include-dashboard=false"]
+            steps.append(_step(job, nodes[:1], manifest, [*head, *share]))
+            _wait(lambda: _answers(ip, port), steps, stop, f"the head of the Ray cluster, {ip}:{port},")
+            if nodes[1:]:
+                steps.append(_step(job, nodes[1:], manifest, [f"--address={ip}:{port}", *share]))
+            _wait_for_nodes(f"{ip}:{port}", len(nodes), steps, stop)
+            yield f"{ip}:{port}"
+        finally:
+            _end(steps)
 
 
 def _step(job: Job, nodes: Sequence[str], manifest: Manifest, arguments: Sequence[str]) -> subprocess.Popen[bytes]:

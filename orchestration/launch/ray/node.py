@@ -7,11 +7,14 @@ and the workers in it still save.
 
 from __future__ import annotations
 
-import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType
+
+from orchestration.launch.ray.cluster_folder import held
 
 
 def main() -> None:
@@ -22,18 +25,21 @@ def main() -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, ignore)
-    ray = subprocess.Popen(
-        [sys.executable, "-m", "ray.scripts.scripts", "start", *sys.argv[1:], "--block"], stdin=subprocess.DEVNULL
-    )
-    sys.stdin.buffer.read()
-    ray.terminate()
-    try:
-        ray.wait(timeout=10)
-    except subprocess.TimeoutExpired:
-        ray.kill()
-    for argument in sys.argv:
-        if argument.startswith("--temp-dir="):
-            shutil.rmtree(argument.removeprefix("--temp-dir="), ignore_errors=True)
+    with held(_folder(sys.argv)):
+        ray = subprocess.Popen(
+            [sys.executable, "-m", "ray.scripts.scripts", "start", *sys.argv[1:], "--block"], stdin=subprocess.DEVNULL
+        )
+        sys.stdin.buffer.read()
+        ray.terminate()
+        try:
+            ray.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            ray.kill()
+
+
+def _folder(arguments: Sequence[str]) -> Path:
+    (folder,) = (value for name, _, value in (text.partition("=") for text in arguments) if name == "--temp-dir")
+    return Path(folder)
 
 
 if __name__ == "__main__":
