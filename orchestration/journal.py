@@ -233,13 +233,17 @@ class TrialFolder:
         """Wish, as the scheduler of a sweep, that the trial ends for good."""
         self._wish("prune.json", reason)
 
+    def wish(self) -> Wish | None:
+        """Return the wish that the trial ends; a person's counts before a scheduler's."""
+        return self.cancel_wish() or self.prune_wish()
+
     def cancel_wish(self) -> Wish | None:
         """Return the wish of a person that the trial ends."""
-        return self._read_wish("cancel.json")
+        return self._read_wish("cancel.json", Outcome.CANCELLED)
 
     def prune_wish(self) -> Wish | None:
         """Return the wish of a scheduler that the trial ends."""
-        return self._read_wish("prune.json")
+        return self._read_wish("prune.json", Outcome.PRUNED)
 
     def forget_wishes(self) -> None:
         """Let the trial run again."""
@@ -339,9 +343,9 @@ class TrialFolder:
         except FileNotFoundError:
             return frozenset()
 
-    def _read_wish(self, name: str) -> Wish | None:
+    def _read_wish(self, name: str, outcome: Outcome) -> Wish | None:
         fields = read_whole(self.path / name)
-        return Wish(**fields) if fields else None
+        return Wish(**fields, outcome=outcome) if fields else None
 
     def trial_to_run(self) -> Trial:
         """Return the trial with the neutral settings and resources of the last request."""

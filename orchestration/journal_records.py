@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from orchestration.attempt import Outcome
 from orchestration.claim import Owner
 from orchestration.resources import Resources
 
@@ -89,10 +90,22 @@ class Request:
 
 @dataclass(frozen=True)
 class Wish:
-    """That a trial ends without a result, and who wants it; it holds until somebody asks for the trial again."""
+    """That a trial ends without a result; it holds until somebody asks for the trial again.
+
+    Args:
+        why: who wants it, or what the scheduler saw.
+        time_ms: since when, in milliseconds since 1970.
+        outcome: of the attempt that is ended by it: cancelled by a person, or pruned by a scheduler.
+    """
 
     why: str
     time_ms: int
+    outcome: Outcome
+
+    @property
+    def told(self) -> str:
+        """What it says to people."""
+        return f"cancelled by {self.why}" if self.outcome is Outcome.CANCELLED else f"{self.outcome}: {self.why}"
 
 
 @dataclass(frozen=True)

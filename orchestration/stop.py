@@ -146,10 +146,8 @@ class Pulse(threading.Thread):
         if self._attempt.is_overtaken():
             self._stop_request.set(StopReason.OVERTAKEN)
         try:
-            if (wish := self._folder.cancel_wish()) is not None:
-                self._stop_request.set(StopReason.CANCELLED, wish.why)
-            if (wish := self._folder.prune_wish()) is not None:
-                self._stop_request.set(StopReason.PRUNED, wish.why)
+            if (wish := self._folder.wish()) is not None:
+                self._stop_request.set(StopReason(wish.outcome), wish.why)
         except JournalError as error:  # a file system that hangs for a moment; the next look tells
             self._complain(error)
 

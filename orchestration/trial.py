@@ -22,6 +22,7 @@ from orchestration.distributed.node import Node, this_node
 from orchestration.errors import ExitCode, JournalError, LaunchError, OrchestrationError, StoppedForGoodError
 from orchestration.journal import TrialFolder
 from orchestration.provenance import write_provenance
+from orchestration.signature import SHOWN_DIGITS
 from orchestration.stop import Pulse, StopReason, StopRequest
 from orchestration.task import config_of, load_task
 from orchestration.trial_description import Trial
@@ -138,11 +139,11 @@ def run_task(folder: TrialFolder, trial: Trial, attempt: Attempt, run: TrialRun,
 
 def _interruption(folder: TrialFolder, run: TrialRun, stop: StopRequest) -> Ending:
     """Return the ending of a task that was asked to stop; a wish counts even when a signal arrived before it."""
-    for wish, outcome in ((folder.cancel_wish(), Outcome.CANCELLED), (folder.prune_wish(), Outcome.PRUNED)):
-        if wish is not None:
-            run.event("stopped", reason=outcome.value, detail=wish.why, step=run.step)
-            message = f"{outcome} at step {run.step}: {wish.why}"
-            return Ending(outcome, now_ms(), message, exit_code=ExitCode.INTERRUPTED)
+    wish = folder.wish()
+    if wish is not None:
+        run.event("stopped", reason=wish.outcome.value, detail=wish.why, step=run.step)
+        message = f"{wish.outcome} at step {run.step}: {wish.why}"
+        return Ending(wish.outcome, now_ms(), message, exit_code=ExitCode.INTERRUPTED)
     reason = stop.reason or "the task stopped by itself"
     run.event("stopped", reason=str(reason), detail=stop.detail, step=run.step)
     outcome = Outcome.TIMEOUT if stop.reason is StopReason.TIME_LIMIT else Outcome.PREEMPTED
@@ -171,17 +172,17 @@ def _failure(error: BaseException) -> Ending:
 
 
 def _require_no_wish(folder: TrialFolder, trial: Trial) -> None:
-    for wish, how in ((folder.cancel_wish(), "cancelled by"), (folder.prune_wish(), "pruned:")):
-        if wish is not None:
-            raise StoppedForGoodError(
-                f"{trial.name}: {how} {wish.why}; `oneshot run` or `oneshot retry` lets it run again"
-            )
+    wish = folder.wish()
+    if wish is not None:
+        raise StoppedForGoodError(f"{trial.name}: {wish.told}; `oneshot run` or `oneshot retry` lets it run again")
 
 
 def _require_inputs(folder: TrialFolder, trial: Trial) -> None:
     for name, signature in trial.needs.items():
         if not TrialFolder(folder.path.parent / signature).is_done():
-            raise LaunchError(f"{trial.name}: its need {name!r} ({signature[:12]}) is not done; run that trial first")
+            raise LaunchError(
+                f"{trial.name}: its need {name!r} ({signature[:SHOWN_DIGITS]}) is not done; run that trial first"
+            )
 
 
 def redirect_output(attempt: Attempt, rank: int = 0) -> int:

@@ -180,7 +180,7 @@ class _Pool:
             self._release_dependents(job)
         elif (wish := job.folder.cancel_wish()) is not None:
             self._ready.remove(job)
-            self.given_up[job.trial.signature] = f"cancelled by {wish.why}"
+            self.given_up[job.trial.signature] = wish.told
         elif last is not None and last.is_live():  # somebody else is at it
             job.not_before = now + ELSEWHERE_SECONDS
         elif (place := self._room.take(job.trial.resources)) is not None:

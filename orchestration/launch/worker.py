@@ -176,12 +176,9 @@ class Worker:
             logger.warning("%s", error)
 
     def _ending(self, attempt: Attempt, code: int) -> Ending:
-        for wish, outcome in (
-            (self.folder.cancel_wish(), Outcome.CANCELLED),
-            (self.folder.prune_wish(), Outcome.PRUNED),
-        ):
-            if wish is not None:
-                return Ending(outcome, now_ms(), f"{outcome} without saving: {wish.why}", "", code)
+        wish = self.folder.wish()
+        if wish is not None:
+            return Ending(wish.outcome, now_ms(), f"{wish.outcome} without saving: {wish.why}", "", code)
         return ending_by_exit(code, attempt.stderr, self._memory)
 
 
