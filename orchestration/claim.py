@@ -16,6 +16,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+JOB_PREFIX = "slurm:"
+"""What a job is named with: ``slurm:<array job>_<element>``, or ``slurm:<job>`` for one that is no array."""
+
 STALE_SECONDS = 60.0
 """A worker on another host that showed no sign of life for so long is taken for dead; it beats every 2 s."""
 
@@ -29,7 +32,7 @@ class Owner:
         pid: its number there.
         pid_start: clock ticks from boot to its start; with the boot's id.
         namespace: the pid namespace: containers of one host do not see each other's processes.
-        job: of SLURM around it, ``slurm:<array job>_<task>`` or ``slurm:<job>``; empty outside of jobs.
+        job: of SLURM around it, see :data:`JOB_PREFIX`; empty outside of jobs.
         restarts: how often SLURM had put that job back into its queue.
     """
 
@@ -84,9 +87,9 @@ def current_job(environment: Mapping[str, str] = os.environ) -> str:
     """
     array, task = environment.get("SLURM_ARRAY_JOB_ID"), environment.get("SLURM_ARRAY_TASK_ID")
     if array and task:
-        return f"slurm:{array}_{task}"
+        return f"{JOB_PREFIX}{array}_{task}"
     number = environment.get("SLURM_JOB_ID")
-    return f"slurm:{number}" if number else ""
+    return f"{JOB_PREFIX}{number}" if number else ""
 
 
 def _restarts() -> int:

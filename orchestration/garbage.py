@@ -152,10 +152,10 @@ def _ray_sessions(runs: Runs) -> Iterator[Garbage]:
 def _submissions(runs: Runs, states: Mapping[str, State]) -> Iterator[Garbage]:
     if not (runs.root / ".slurm").is_dir():
         return
-    from orchestration.launch.slurm.queue import PREFIX, snapshot
-    from orchestration.launch.slurm.submission import Ledger
+    from orchestration.launch.slurm.queue import snapshot
+    from orchestration.launch.slurm.submission import Ledger, array_of
 
-    queued = {job.removeprefix(PREFIX).partition("_")[0] for job in snapshot()}
+    queued = set(map(array_of, snapshot()))
     for submission in Ledger(runs.root).submissions():
         job = submission.job()
         if job is None or job in queued:

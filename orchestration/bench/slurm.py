@@ -11,9 +11,10 @@ from functools import partial
 
 from orchestration.bench.case import SOURCE, Case, plan_of, seconds_of
 from orchestration.bench.finding import Finding, Target
+from orchestration.claim import JOB_PREFIX
 from orchestration.errors import LaunchError
-from orchestration.plan import Trial
 from orchestration.runs import Runs
+from orchestration.trial_description import Trial
 
 ANSWER_SECONDS = 30.0
 GONE_SECONDS = 60.0
@@ -40,7 +41,7 @@ def measure_slurm(case: Case) -> Iterator[Finding]:
         jobs: dict[str, str] = {}
         ours.append(seconds_of(partial(_keep, submit, jobs)))
         cancel_jobs(jobs.values())
-        _wait_until_gone(next(iter(jobs.values())).removeprefix("slurm:"))
+        _wait_until_gone(next(iter(jobs.values())).removeprefix(JOB_PREFIX))
         bare.append(_submit_bare(case))
     note = f"the folders exist; to make them took {min(prepared):.2f} s"
     limit = Target(1.3, of_ratio=True)

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from orchestration.launch.slurm.queue import PREFIX
-from orchestration.plan import Trial
+from orchestration.claim import JOB_PREFIX
 from orchestration.resources import Resources
+from orchestration.trial_description import Trial
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def arrays(
     siblings: Counter[tuple[Resources, str]] = Counter()
     for trial in trials:
         resources = resources_of(trial.resources)
-        waits = sorted({jobs[need].removeprefix(PREFIX) for need in trial.needs.values() if need in jobs})
+        waits = sorted({jobs[need].removeprefix(JOB_PREFIX) for need in trial.needs.values() if need in jobs})
         array, _, index = waits[0].partition("_") if len(waits) == 1 else ("", "", "")
         if index:
             groups.setdefault((resources, f"aftercorr:{array}", siblings[resources, waits[0]]), {})[int(index)] = trial

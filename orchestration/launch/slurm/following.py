@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from orchestration.attempt import Ending, Outcome, now_ms
+from orchestration.claim import JOB_PREFIX
 from orchestration.journal import TrialFolder
 from orchestration.launch.slurm.arrays import Array, arrays, limits
 from orchestration.launch.slurm.command import SlurmError
@@ -15,7 +16,6 @@ from orchestration.launch.slurm.options import SlurmOptions
 from orchestration.launch.slurm.queue import (
     ENDINGS,
     NEVER_SATISFIED,
-    PREFIX,
     JobState,
     endings,
     forget_snapshot,
@@ -115,7 +115,7 @@ class Following:
     def _is_unwanted(self, trial: Trial) -> bool:
         wish = self._runs.folder(trial.signature).cancel_wish()
         if wish is not None:
-            self.given_up[trial.signature] = f"cancelled by {wish.why}"
+            self.given_up[trial.signature] = wish.told
         return wish is not None
 
     def _submit_one(self, array: Array, limit: int | None) -> None:
@@ -136,7 +136,7 @@ class Following:
             raise
         submission.note_job(number)
         for index, trial in array.trials.items():
-            self._note(trial.signature, f"{PREFIX}{number}_{index}")
+            self._note(trial.signature, f"{JOB_PREFIX}{number}_{index}")
 
     def _note(self, signature: str, job: str) -> None:
         self.jobs[signature] = job
@@ -160,11 +160,11 @@ class Following:
         """Return why a trial gets no further job, or None when it does."""
         wish, request = folder.cancel_wish(), folder.request()
         if wish is not None:
-            return f"cancelled by {wish.why}"
+            return wish.told
         words = self._ledger.last_words(job)
         if words.given_up:
             return words.given_up
-        number = job.removeprefix(PREFIX)
+        number = job.removeprefix(JOB_PREFIX)
         attempts = folder.attempts()
         if attempts and attempts[-1].ending is None:
             how = f"its job {number} ended: {ended.state or 'SLURM does not say how'}"
@@ -178,7 +178,7 @@ class Following:
         return verdict.reason if verdict.pause_seconds is None else None
 
     def _reason_without_attempt(self, folder: TrialFolder, job: str, ended: JobState, said: str) -> str | None:
-        number = job.removeprefix(PREFIX)
+        number = job.removeprefix(JOB_PREFIX)
         self._jobs_without_attempt[folder.signature] += 1
         if ended.reason == NEVER_SATISFIED:
             return None  # what it waited for decides at the next submission

@@ -15,12 +15,11 @@ import threading
 from pathlib import Path
 from types import FrameType
 
-from orchestration.claim import current_job
+from orchestration.claim import JOB_PREFIX, current_job
 from orchestration.distributed.node import node_environment, rendezvous_here
 from orchestration.errors import ExitCode
 from orchestration.journal import TrialFolder
 from orchestration.launch.slurm.command import SlurmError, slurm
-from orchestration.launch.slurm.queue import PREFIX
 from orchestration.launch.slurm.submission import GIVEN_UP, Manifest, Submission
 from orchestration.launch.worker import MOST_STARTS, Next, Step, Worker
 from orchestration.resources import Resources
@@ -96,7 +95,7 @@ def back_to_the_queue(job: str) -> None:
 
     A job that is being cancelled must not come back, and one that is being requeued will. Both are COMPLETING by now.
     """
-    number = job.removeprefix(PREFIX)
+    number = job.removeprefix(JOB_PREFIX)
     try:
         if "JobState=RUNNING" not in slurm(["scontrol", "show", "job", "-o", number]):
             return

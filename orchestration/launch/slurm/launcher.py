@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from orchestration.claim import JOB_PREFIX
 from orchestration.distributed.node import RENDEZVOUS_VARIABLE
 from orchestration.errors import ExitCode
 from orchestration.launch import Halt
@@ -19,11 +20,11 @@ from orchestration.launch.slurm.command import SlurmError, require_commands, slu
 from orchestration.launch.slurm.following import Following
 from orchestration.launch.slurm.limits import require_possible
 from orchestration.launch.slurm.options import SlurmOptions, as_line, python_of, sbatch_flags, set_up
-from orchestration.launch.slurm.queue import PREFIX, forget_snapshot
+from orchestration.launch.slurm.queue import forget_snapshot
 from orchestration.launch.worker import THREAD_VARIABLES, worker_environment
-from orchestration.plan import Trial
 from orchestration.resources import Resources
 from orchestration.runs import Runs
+from orchestration.trial_description import Trial
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +90,7 @@ def cancel_jobs(jobs: Iterable[str]) -> None:
     Raises:
         SlurmError: SLURM does not answer.
     """
-    numbers = sorted({job.removeprefix(PREFIX) for job in jobs if job.startswith(PREFIX)})
+    numbers = sorted({job.removeprefix(JOB_PREFIX) for job in jobs if job.startswith(JOB_PREFIX)})
     for start in range(0, len(numbers), JOBS_PER_CALL):
         slurm(["scancel", "--quiet", *numbers[start : start + JOBS_PER_CALL]])
     forget_snapshot()

@@ -1,6 +1,6 @@
 """What SLURM says of jobs: one call for all of those that wait or run, one for how others ended.
 
-Jobs are named as everywhere here: ``slurm:<array job>_<task>``, or ``slurm:<job>`` for one that is no array.
+Jobs are named as in claims: :data:`~orchestration.claim.JOB_PREFIX` says how.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from orchestration.attempt import Outcome
+from orchestration.claim import JOB_PREFIX
 from orchestration.launch.slurm.command import SlurmError, slurm
 
-PREFIX = "slurm:"
 CACHE_SECONDS = 10.0
 JOBS_PER_CALL = 500
 NEVER_SATISFIED = "DependencyNeverSatisfied"
@@ -85,11 +85,11 @@ def endings(jobs: Iterable[str]) -> dict[str, JobState]:
 
     Works without accounting, and without ``sacct``: then only of jobs that ended within the last minutes.
     """
-    numbers = sorted({job.removeprefix(PREFIX) for job in jobs})
+    numbers = sorted({job.removeprefix(JOB_PREFIX) for job in jobs})
     if not numbers:
         return {}
     found = _recalled(numbers) | _accounted(numbers)
-    wanted = {PREFIX + number for number in numbers}
+    wanted = {JOB_PREFIX + number for number in numbers}
     return {job: state for job, state in found.items() if job in wanted}
 
 
@@ -138,7 +138,7 @@ def _read(listing: str) -> Iterator[tuple[str, JobState]]:
             reason = NEVER_SATISFIED
         what = JobState(state, "" if reason == "None" else reason, name=name)
         for one in _elements(number):
-            yield PREFIX + one, what
+            yield JOB_PREFIX + one, what
 
 
 def _elements(number: str) -> Iterator[str]:

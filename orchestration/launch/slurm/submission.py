@@ -24,9 +24,10 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from orchestration.attempt import now_ms
+from orchestration.claim import JOB_PREFIX
 from orchestration.durable import create_whole, make_folder, read_whole, to_json, write_whole
 from orchestration.errors import LaunchError
-from orchestration.launch.slurm.queue import PREFIX, JobState
+from orchestration.launch.slurm.queue import JobState
 from orchestration.resources import Resources
 
 LOCK_SECONDS = 600.0
@@ -159,14 +160,14 @@ class Ledger:
             number = submission.job()
             if number and number in arrays:
                 for index, signature in submission.manifest().trials.items():
-                    job = f"{PREFIX}{number}_{index}"
+                    job = f"{JOB_PREFIX}{number}_{index}"
                     if job in queue:
                         found[signature] = job
         return found
 
     def log(self, job: str) -> Path | None:
         """Return the file with what a job printed, if it got to print anything."""
-        return next(iter(self.folder.glob(f"*/jobs/{job.removeprefix(PREFIX)}.log")), None)
+        return next(iter(self.folder.glob(f"*/jobs/{job.removeprefix(JOB_PREFIX)}.log")), None)
 
     def last_words(self, job: str) -> LastWords:
         """Return what a job printed last."""
@@ -179,7 +180,7 @@ class Ledger:
 
 def array_of(job: str) -> str:
     """Return the number of the array that a job is an element of."""
-    return job.removeprefix(PREFIX).partition("_")[0]
+    return job.removeprefix(JOB_PREFIX).partition("_")[0]
 
 
 def queue_name(experiment: str, submission: Submission) -> str:
