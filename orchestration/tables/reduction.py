@@ -12,7 +12,7 @@ Statistic = Literal["mean", "max", "min"]
 
 
 class Spread(NamedTuple):
-    """What several seeds gave: ``std`` is the sample standard deviation and None below two values."""
+    """What several values gave: ``std`` is the sample standard deviation and None below two values."""
 
     mean: float | None
     std: float | None
@@ -40,22 +40,15 @@ def reduce_steps(
     return value if math.isfinite(value) else None
 
 
-def spread_over_seeds(values: Sequence[float]) -> Spread:
-    """Return mean, sample standard deviation and count of the finite ones among ``values``."""
+def spread_of(values: Sequence[float], statistic: Statistic = "mean") -> Spread:
+    """Return mean and spread of the finite values, or the largest or smallest of them, which has no spread."""
     finite = [value for value in values if math.isfinite(value)]
     if not finite:
         return Spread(mean=None, std=None, n=0)
-    mean = math.fsum(finite) / len(finite)
-    return Spread(mean=mean, std=statistics.stdev(finite) if len(finite) > 1 else None, n=len(finite))
-
-
-def spread_of(values: Sequence[float], statistic: Statistic) -> Spread:
-    """Return mean and spread, or the largest or smallest value, which has no spread; finite values count."""
-    spread = spread_over_seeds(values)
-    if statistic == "mean" or spread.mean is None:
-        return spread
-    finite = [value for value in values if math.isfinite(value)]
-    return Spread(mean=max(finite) if statistic == "max" else min(finite), std=None, n=spread.n)
+    if statistic == "mean":
+        mean = math.fsum(finite) / len(finite)
+        return Spread(mean=mean, std=statistics.stdev(finite) if len(finite) > 1 else None, n=len(finite))
+    return Spread(mean=max(finite) if statistic == "max" else min(finite), std=None, n=len(finite))
 
 
 def _chosen_step(judged: Mapping[int, float], reduce: Reduce) -> int:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.tables.reduction import reduce_steps, spread_over_seeds
+from orchestration.tables.reduction import reduce_steps, spread_of
 
 CURVE = {10: 0.2, 5: 0.1, 20: 0.4, 30: 0.4, 40: 0.3}
 
@@ -42,14 +42,14 @@ def test_an_unknown_reduction_is_named():
 
 
 def test_one_seed_has_no_spread():
-    assert spread_over_seeds([0.5]) == (0.5, None, 1)
-    assert spread_over_seeds([]) == (None, None, 0)
-    assert spread_over_seeds([math.nan, math.inf]) == (None, None, 0)
+    assert spread_of([0.5]) == (0.5, None, 1)
+    assert spread_of([]) == (None, None, 0)
+    assert spread_of([math.nan, math.inf]) == (None, None, 0)
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=10))
 def test_spread_is_the_sample_standard_deviation(values):
-    mean, std, n = spread_over_seeds(values)
+    mean, std, n = spread_of(values)
     assert n == len(values)
     assert mean == pytest.approx(statistics.fmean(values))
     assert std == pytest.approx(statistics.stdev(values))
