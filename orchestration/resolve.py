@@ -16,7 +16,7 @@ from typing import Any
 
 from orchestration.errors import DescriptionError, OverrideError
 from orchestration.signature import canonical_json, flatten, is_neutral, nest, with_values
-from orchestration.task import ConfigTree, Task, load_task
+from orchestration.task import ConfigTree, Task, load_task, put
 
 Flat = dict[str, Any]
 Members = dict[str, str]
@@ -100,8 +100,7 @@ class Defaults:
 
     def _put(self, values: Flat) -> None:
         for dotted, value in values.items():
-            node, key = self._places[dotted]
-            node[key] = tuple(value) if isinstance(node[key], tuple) else value
+            put(*self._places[dotted], value)
 
     def _unknown(self, key: str) -> str:
         if key in self._nodes:

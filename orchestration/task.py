@@ -85,6 +85,11 @@ def config_of(task: Task, values: Mapping[str, Any]) -> ConfigTree:
     return tree
 
 
+def put(node: ConfigTree, key: str, value: Any) -> None:
+    """Give a key of a task's tree a planned value, in which tuples are lists."""
+    node[key] = tuple(value) if isinstance(node[key], tuple) else value
+
+
 def _fill(tree: Any, values: Mapping[str, Any], prefix: str) -> None:
     if set(tree) != set(values):
         changed = ", ".join(sorted(prefix + key for key in set(tree) ^ set(values)))
@@ -96,4 +101,4 @@ def _fill(tree: Any, values: Mapping[str, Any], prefix: str) -> None:
         if isinstance(tree[key], Mapping):
             _fill(tree[key], value, f"{prefix}{key}.")
         else:
-            tree[key] = tuple(value) if isinstance(tree[key], tuple) else value
+            put(tree, key, value)
