@@ -97,7 +97,7 @@ class Checkpoints:
             return False
         for own in self.unnamed():
             own.unlink()
-        copied.replace(self.folder / f"step_{step:08d}.pth")
+        copied.replace(self.path(step, None))
         for leftover in self.folder.glob("donated_*.pth"):
             leftover.unlink()
         return True
@@ -107,7 +107,7 @@ class Checkpoints:
 
     def unnamed(self) -> list[Path]:
         """Return the unnamed checkpoints, oldest first."""
-        return sorted(self.folder.glob("step_*.pth"), key=lambda path: int(path.stem.removeprefix("step_")))
+        return sorted(self.folder.glob("step_*.pth"), key=step_of)
 
     def sweep(self) -> None:
         """Remove what interrupted writers left behind; only the holder of the claim may."""
