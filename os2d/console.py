@@ -123,7 +123,7 @@ class ConsoleRun:
         """Return the newest readable checkpoint."""
         for path in reversed(self._checkpoints()):
             try:
-                state = torch.load(path, map_location="cpu", weights_only=True)
+                state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
             except Exception as e:  # a damaged file can raise nearly anything; the one before it is good
                 logger.warning("%s: cannot be read (%s); trying the checkpoint before it", path, e)
                 continue

@@ -109,4 +109,5 @@ class Task:
     def __call__(self, config: CfgNode, run: Run) -> Mapping[str, float]:
         """Import the function and run it."""
         module, _, name = self.function.partition(":")
-        return getattr(import_module(module), name)(config, run)
+        metrics: Mapping[str, float] = getattr(import_module(module), name)(config, run)
+        return metrics

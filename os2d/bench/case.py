@@ -283,7 +283,7 @@ def _make_sensible(model: Os2d, image: Tensor, seed: int) -> None:
     norms = [m for m in backbone.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     for norm in norms:
         norm.momentum, norm.training = 1.0, True
-    torch.nn.Sequential.forward(backbone, image)
+    torch.nn.Sequential.forward(backbone, image)  # type: ignore[no-untyped-call]  # torch's
     for norm in norms:
         norm.momentum = 0.1
     backbone.eval()

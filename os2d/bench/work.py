@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -17,6 +18,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from os2d.modeling.backbone import Backbone
 from os2d.modeling.transform_net import TransformNet
 from os2d.structures.sizes import Size
+
+Network = TypeVar("Network", bound=nn.Module)
 
 BYTES_PER_VALUE = 4
 
@@ -42,7 +45,7 @@ def features_work(backbone: Backbone, height: int, width: int) -> Work:
     """Return the work of the features of one image."""
     shadow = _shadow(backbone)
     image = torch.empty(1, 3, height, width, device="meta")
-    return Work(flops=_counted(lambda: nn.Sequential.forward(shadow, image)))  # type: ignore[arg-type]
+    return Work(flops=_counted(lambda: nn.Sequential.forward(shadow, image)))  # type: ignore[no-untyped-call]
 
 
 def correlation_work(channels: int, cells: int, fm_size: Size) -> Work:
@@ -55,7 +58,7 @@ def transform_work(transform_net: TransformNet, fm_size: Size) -> Work:
     shadow = _shadow(transform_net)
     channels = next(m for m in shadow.modules() if isinstance(m, nn.Conv2d)).in_channels
     volume = torch.empty(1, channels, fm_size.h, fm_size.w, device="meta")
-    return Work(flops=_counted(lambda: shadow.linear(shadow.conv(volume))))  # type: ignore[operator]
+    return Work(flops=_counted(lambda: shadow.linear(shadow.conv(volume))))
 
 
 def resampling_work(counted_cells: int, fm_size: Size) -> Work:
@@ -63,7 +66,7 @@ def resampling_work(counted_cells: int, fm_size: Size) -> Work:
     return Work(bytes=BYTES_PER_VALUE * fm_size.w * fm_size.h * (counted_cells + 1))
 
 
-def _shadow(module: nn.Module) -> nn.Module:
+def _shadow(module: Network) -> Network:
     """Return a copy without values, which computes nothing but shapes."""
     return deepcopy(module).to("meta").eval()
 

@@ -132,7 +132,9 @@ def mined_crop(crop_xyxy: Tensor) -> CropBox:
 
 def coverage(boxes_N4: Tensor, crops_M4: Tensor) -> Tensor:
     """Return the share of every box that lies in every crop, N x M."""
-    return box_intersection(boxes_N4, crops_M4) / box_area(boxes_N4)[:, None]
+    intersection_NM: Tensor = box_intersection(boxes_N4, crops_M4)
+    area_N: Tensor = box_area(boxes_N4)
+    return intersection_NM / area_N[:, None]
 
 
 def crop_boxes(boxes: BoxList, crop: CropBox) -> BoxList:

@@ -55,7 +55,7 @@ class TrainDataloader:
 
     def get_eval_scale(self) -> float:
         """Return the image size at which crops are taken."""
-        return self.config.train.dataset_scale
+        return float(self.config.train.dataset_scale)
 
     def configured(self, cfg: CfgNode) -> CfgNode:
         """Return a configuration with the scale and the normalisation of these batches, frozen."""

@@ -150,7 +150,7 @@ class TrainBatches:
         self.seed = seed
         self.share = share
         self.hard_patches = hard_patches or {}
-        self.batch_size = config.train.batch_size
+        self.batch_size: int = config.train.batch_size
         self.class_batch_size = config.train.class_batch_size
         self.class_image_size = config.model.class_image_size
         self.mean, self.std = config.model.normalization_mean, config.model.normalization_std

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from torch import Tensor
 
 from os2d.engine.precision_recall import RECALLS, PrecisionRecall, interpolated_precision, precision_at
 from os2d.structures.boxes import BoxList
@@ -21,6 +23,7 @@ from os2d.structures.boxes import BoxList
 FloatArray = NDArray[np.floating]
 IntArray = NDArray[np.integer]
 BoolArray = NDArray[np.bool_]
+Number = TypeVar("Number", bound=np.generic)
 
 NO_MATCH = -1
 
@@ -300,7 +303,8 @@ def _inclusive_iou(a_M4: FloatArray, b_M4: FloatArray) -> FloatArray:
     a_min, a_max = a_M4[:, :2], a_M4[:, 2:] + np.float32(1)
     b_min, b_max = b_M4[:, :2], b_M4[:, 2:] + np.float32(1)
     overlap = np.clip(np.minimum(a_max, b_max) - np.maximum(a_min, b_min), 0, None).prod(axis=1)
-    return overlap / ((a_max - a_min).prod(axis=1) + (b_max - b_min).prod(axis=1) - overlap)
+    iou: FloatArray = overlap / ((a_max - a_min).prod(axis=1) + (b_max - b_min).prod(axis=1) - overlap)
+    return iou
 
 
 def _numbered(labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], IntArray]:
@@ -329,7 +333,7 @@ def _boxes_in_the_frame_of(
     return boxes_M4
 
 
-def _flat(tensors: Sequence, dtype: type) -> NDArray:
+def _flat(tensors: Sequence[Tensor], dtype: type[Number]) -> NDArray[Number]:
     arrays = [t.detach().cpu().numpy().astype(dtype, copy=False) for t in tensors]
     return np.concatenate([np.zeros(0, dtype=dtype), *arrays])
 

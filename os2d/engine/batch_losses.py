@@ -69,9 +69,10 @@ def _match(model: Os2d, batch: TrainBatch, train: CfgNode) -> Matches:
         freeze_bn_transform=settings.freeze_bn_transform,
     )
     with autocast("train.precision", train.precision, batch.images.device.type):
-        return model(
+        matches: Matches = model(
             images=batch.images,
             class_images=batch.class_images,
             train_mode=True,
             fine_tune_features=settings.train_features,
         )
+    return matches

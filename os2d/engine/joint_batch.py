@@ -61,7 +61,7 @@ class JointBatchNorm2d(nn.BatchNorm2d):
         variance_D = SumOverProcesses.apply(squares) / total
         self._track(mean_D11.detach().flatten(), variance_D.detach() * (total / (total - 1)))
         scale_D = self.weight * torch.rsqrt(variance_D + self.eps)
-        out = (maps_NDHW - mean_D11) * scale_D[:, None, None] + self.bias[:, None, None]
+        out: Tensor = (maps_NDHW - mean_D11) * scale_D[:, None, None] + self.bias[:, None, None]
         return out.to(input.dtype)
 
     @torch.no_grad()

@@ -305,7 +305,7 @@ def _first_kept(boxes_N4: Tensor, iou_threshold: float, count: int) -> Tensor:
     window = FIRST_WINDOW
     while True:
         falling = -torch.arange(min(window, len(boxes_N4)), device=boxes_N4.device, dtype=torch.float32)
-        kept = nms(boxes_N4[:window], falling, iou_threshold)[:count]
+        kept: Tensor = nms(boxes_N4[:window], falling, iou_threshold)[:count]
         if len(kept) == count or window >= len(boxes_N4):
             return kept
         window *= WINDOW_GROWTH

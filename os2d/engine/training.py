@@ -46,7 +46,7 @@ from os2d.engine.training_state import (
     resume_optimizer,
 )
 from os2d.engine.training_step import DeferredOutcome, TrainingStep, build_scaler
-from os2d.modeling.checkpoint import load_weights
+from os2d.modeling.weights_file import load_weights
 from os2d.run import Run
 
 __all__ = ["Training", "TrainingParts", "train_task", "train_to_the_end"]
@@ -127,7 +127,7 @@ class Training:
     @property
     def max_iter(self) -> int:
         """How many steps the training has."""
-        return self.config.train.optim.max_iter
+        return int(self.config.train.optim.max_iter)
 
     @property
     def is_finished(self) -> bool:

@@ -14,7 +14,7 @@ from torchvision.models import ResNet
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from os2d.modeling.choices import choose
-from os2d.modeling.folding import fold, norms_of_convolutions, uses_batch_statistics
+from os2d.modeling.folding import fold_norms, uses_batch_statistics
 from os2d.modeling.weight_cache import WeightCache
 from os2d.structures.sizes import Size
 
@@ -70,9 +70,11 @@ class Backbone(nn.Sequential):
         if self.channels_last:
             images_B3HW = images_B3HW.contiguous(memory_format=torch.channels_last)
         if torch.is_grad_enabled() or not self._has_fixed_norms():
-            return super().forward(images_B3HW)
-        sources = [*self.parameters(), *self.buffers()]
-        return self._without_norms.get(sources, self._fold_norms)(images_B3HW)
+            features_BDHW: Tensor = super().forward(images_B3HW)  # type: ignore[no-untyped-call]  # torch's
+        else:
+            sources = [*self.parameters(), *self.buffers()]
+            features_BDHW = self._without_norms.get(sources, self._fold_norms)(images_B3HW)
+        return features_BDHW
 
     def compile_stages(self) -> None:
         """Let torch.compile make programs of the stages; the names of the weights stay as they are.
@@ -117,13 +119,9 @@ class Backbone(nn.Sequential):
     def _fold_norms(self, last: nn.Sequential | None) -> nn.Sequential:
         """Return this network without BatchNorm; in the place of ``last``, so that its compiled program stays good."""
         network = nn.Sequential(OrderedDict((name, deepcopy(child)) for name, child in self.named_children()))
-        for convolution, parent, name, norm in norms_of_convolutions(network):
-            weight, bias = fold(convolution, norm)
-            layout = torch.channels_last if self.channels_last else torch.contiguous_format
-            convolution.weight = nn.Parameter(weight.contiguous(memory_format=layout))
-            convolution.bias = nn.Parameter(bias)
-            setattr(parent, name, nn.Identity())
+        fold_norms(network)
         network.requires_grad_(False)
+        network.to(memory_format=torch.channels_last if self.channels_last else torch.contiguous_format)
         if last is not None and _placement(last) == _placement(network):
             last.load_state_dict(network.state_dict())
             return last

@@ -18,7 +18,8 @@ def normalise(features: Tensor, epsilon: float = NORM_EPSILON) -> Tensor:
     The length needs more digits than the formats of low precision have: it is float32 at least, and so is the result.
     """
     format = torch.promote_types(features.dtype, torch.float32)
-    return features / (torch.linalg.vector_norm(features, dim=1, keepdim=True, dtype=format) + epsilon)
+    length: Tensor = torch.linalg.vector_norm(features, dim=1, keepdim=True, dtype=format)
+    return features / (length + epsilon)
 
 
 def correlate(images_BDHW: Tensor, templates_CDTT: Tensor) -> Tensor:
@@ -42,4 +43,5 @@ def correlate_cells_last(images_BDHW: Tensor, templates_CDTT: Tensor) -> Tensor:
     num_classes, num_channels, grid, _ = templates_CDTT.shape
     cells = templates_CDTT.permute(0, 3, 2, 1).reshape(num_classes * grid * grid, num_channels)
     volume_BPX = torch.matmul(images_BDHW.flatten(2).transpose(1, 2), cells.T)
-    return volume_BPX.unflatten(1, (height, width)).unflatten(-1, (num_classes, -1)).permute(0, 3, 1, 2, 4)
+    volume_BHWCK: Tensor = volume_BPX.unflatten(1, (height, width)).unflatten(-1, (num_classes, -1))
+    return volume_BHWCK.permute(0, 3, 1, 2, 4)

@@ -43,6 +43,15 @@ def norms_of_convolutions(module: nn.Module) -> list[tuple[nn.Conv2d, nn.Module,
     return pairs
 
 
+def fold_norms(network: nn.Module) -> None:
+    """Give every convolution the work of the BatchNorm after it, by the stored statistics; in place."""
+    for convolution, parent, name, norm in norms_of_convolutions(network):
+        weight, bias = fold(convolution, norm)
+        convolution.weight = nn.Parameter(weight, requires_grad=False)
+        convolution.bias = nn.Parameter(bias, requires_grad=False)
+        setattr(parent, name, nn.Identity())
+
+
 def uses_batch_statistics(module: nn.Module) -> bool:
     """Tell whether the output for an image depends on the other images of the batch."""
     return any(isinstance(part, nn.BatchNorm2d) and part.training for part in module.modules())

@@ -140,7 +140,9 @@ class Os2dHead(nn.Module):
 
     def _scores(self, correlation_NKHW: Tensor, affine: Affine, pairs: tuple[int, int]) -> Tensor:
         """Return the scores, B x C x A."""
-        return aligned_score(correlation_NKHW, affine, self.template).flatten(1).unflatten(0, pairs)
+        scores_NA = aligned_score(correlation_NKHW, affine, self.template).flatten(1)
+        scores_BCA: Tensor = scores_NA.unflatten(0, pairs)
+        return scores_BCA
 
 
 def _cat_classes(chunks: Sequence[Matches]) -> Matches:

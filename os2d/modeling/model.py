@@ -102,7 +102,8 @@ class Os2d(nn.Module):
     def extract_features(self, images_B3HW: Tensor) -> Tensor:
         """Return the features (B, D, H, W) of normalised images."""
         with self._inference_precision(images_B3HW):
-            return self.net_feature_maps(images_B3HW)
+            features_BDHW: Tensor = self.net_feature_maps(images_B3HW)
+            return features_BDHW
 
     def make_heads(self, class_images: Sequence[Tensor]) -> Heads:
         """Return the templates of normalised class images (3, h, w) of any sizes, in the same order."""

@@ -68,7 +68,8 @@ class TransformNet(nn.Module):
 
     def forward(self, correlation_NKHW: Tensor) -> Tensor:
         """Return the parameters, N x P x H x W."""
-        return self.linear(self.conv(normalise(relu(correlation_NKHW), CORRELATION_EPSILON)))
+        parameters_NPHW: Tensor = self.linear(self.conv(normalise(relu(correlation_NKHW), CORRELATION_EPSILON)))
+        return parameters_NPHW
 
     def infer(self, correlation_NHWK: Tensor) -> Tensor:
         """Return the parameters (N, P, H, W) of a volume with any number of leading dimensions, without gradients.
@@ -120,7 +121,8 @@ class _FixedLayer:
         if maps_NCHW.device.type == "cpu" and maps_NCHW.shape[1] % CHANNELS_LAST_MULTIPLE:
             maps_NCHW = maps_NCHW.contiguous()
         outputs = conv2d(maps_NCHW, self.weight, self.bias, padding=self.weight.shape[-1] // 2)
-        return outputs.permute(0, 2, 3, 1).unflatten(0, leading)
+        outputs_NHWO: Tensor = outputs.permute(0, 2, 3, 1).unflatten(0, leading)
+        return outputs_NHWO
 
     def _spectra_of_weight(self) -> fft_convolution.Spectra:
         if self._spectra is None:

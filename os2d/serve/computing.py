@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 import torch
 
 from os2d.detector import Detection, Detector, LearnedClasses
 from os2d.serve.metrics import Metrics
 from os2d.serve.refusal import RefusedError
-from os2d.serve.work import Job, Learning, LearningJob, Search, SearchJob
+from os2d.serve.work import Job, Learning, Search
 
 logger = logging.getLogger(__name__)
 
@@ -35,23 +35,23 @@ class Computing:
         self.detector, self._metrics = detector, metrics
         self.seconds_per_image = 0.0
 
-    def do(self, jobs: Sequence[Job]) -> None:
+    def do(self, jobs: Sequence[Job[Any]]) -> None:
         """Finish the future of every job, with a result or an exception."""
         for job in jobs:
             if isinstance(job.work, Learning):
-                self._learn(cast(LearningJob, job), job.work)
-        searches = [cast(SearchJob, job) for job in jobs if isinstance(job.work, Search)]
+                self._learn(job, job.work)
+        searches = [job for job in jobs if isinstance(job.work, Search)]
         if searches:
             self._search(searches)
 
-    def _learn(self, job: LearningJob, work: Learning) -> None:
+    def _learn(self, job: Job[LearnedClasses], work: Learning) -> None:
         started = time.monotonic()
         try:
             job.finish(self.detector.learn(work.class_images), started)
         except Exception as e:
             job.future.set_exception(_told(e))
 
-    def _search(self, jobs: Sequence[SearchJob]) -> None:
+    def _search(self, jobs: Sequence[Job[list[Detection]]]) -> None:
         """Search together; when that fails, everybody alone, so that only the one whose fault it is gets no answer."""
         started = time.monotonic()
         try:

@@ -19,7 +19,7 @@ from os2d.serve.pictures import PictureLimits
 from os2d.serve.refusal import RefusedError
 from os2d.serve.registered_classes import RegisteredClasses
 from os2d.serve.settings import ServeSettings
-from os2d.serve.work import Done, Learning, Search
+from os2d.serve.work import Done, Result, Work
 from os2d.serve.worker import Worker
 
 logger = logging.getLogger(__name__)
@@ -68,9 +68,9 @@ class Service:
         """Decode or resize pictures beside the event loop."""
         return await to_thread.run_sync(work, limiter=self._decoders)
 
-    async def compute(self, work: Learning | Search, request: Request) -> Done:
+    async def compute(self, work: Work[Result], request: Request) -> Done[Result]:
         """Return what the detector makes of the work; it is dropped if the client goes away before its turn."""
-        answer: asyncio.Future[Done] = asyncio.wrap_future(self.worker.submit(work).future)
+        answer = asyncio.wrap_future(self.worker.submit(work).future)
         gone = asyncio.create_task(_disconnection(request))
         try:
             await asyncio.wait((answer, gone), return_when=asyncio.FIRST_COMPLETED)

@@ -15,15 +15,19 @@ from os2d.detector import Detection, LearnedClasses
 Result = TypeVar("Result")
 
 
+class Work(Generic[Result]):
+    """Something to be done, and the type of what comes out."""
+
+
 @dataclass(frozen=True)
-class Learning:
+class Learning(Work[LearnedClasses]):
     """Learn classes: name -> pictures of it."""
 
     class_images: Mapping[str, Sequence[Image]]
 
 
 @dataclass(frozen=True)
-class Search:
+class Search(Work[list[Detection]]):
     """Find classes in an image.
 
     Args:
@@ -56,14 +60,10 @@ class Done(Generic[Result]):
 class Job(Generic[Result]):
     """Work in the queue."""
 
-    work: Learning | Search
+    work: Work[Result]
     future: Future[Done[Result]] = field(default_factory=Future)
     entered: float = field(default_factory=time.monotonic)
 
     def finish(self, result: Result, started: float) -> None:
         """Hand over what came out of work that began at a time of the monotonic clock."""
         self.future.set_result(Done(result, started - self.entered, time.monotonic() - started))
-
-
-LearningJob = Job[LearnedClasses]
-SearchJob = Job[list[Detection]]

@@ -7,6 +7,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from PIL import Image
 
@@ -15,7 +16,7 @@ from os2d.serve.computing import Computing
 from os2d.serve.metrics import Metrics
 from os2d.serve.refusal import RefusedError
 from os2d.serve.settings import ServeSettings
-from os2d.serve.work import Job, Learning, Search
+from os2d.serve.work import Job, Result, Search, Work
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ class Worker:
         self.computing: Computing | None = None
         self.failure: BaseException | None = None
         self._load, self._settings, self._metrics, self._on_failure = load, settings, metrics, on_failure
-        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Job[Any] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="detector", daemon=True)
 
     def start(self) -> None:
@@ -56,9 +57,9 @@ class Worker:
             raise RefusedError("not_ready", "the network is being loaded; ask again in a moment", retry_seconds=2)
         return self.computing
 
-    def submit(self, work: Learning | Search) -> Job:
+    def submit(self, work: Work[Result]) -> Job[Result]:
         """Put work into the queue; cancelling its future before its turn takes it out again."""
-        job: Job = Job(work)
+        job = Job(work)
         self._jobs.put(job)
         return job
 
@@ -80,7 +81,7 @@ class Worker:
             del jobs  # the pictures in it must not stay until the next ones come
         self._refuse_waiting()
 
-    def _next_jobs(self) -> list[Job]:
+    def _next_jobs(self) -> list[Job[Any]]:
         """Wait for work and return what is done next, together with what comes while it waits for company."""
         first = self._jobs.get()
         jobs = [first] if first else []
@@ -112,8 +113,7 @@ def _warmed_up(detector: Detector, settings: ServeSettings, metrics: Metrics) ->
     class_images: Mapping[str, Sequence[Image.Image]] = (
         {"warm-up": [class_image]} if trained is None else dict.fromkeys(trained, ())
     )
-    search = Search(image, class_images, [], None, max_detections=1, scales=settings.scales or None)
-    job: Job = Job(search)
+    job = Job(Search(image, class_images, [], None, max_detections=1, scales=settings.scales or None))
     computing.do([job])
     job.future.result()
     return computing

@@ -33,7 +33,8 @@ def suppress(boxes_N4: Tensor, scores_N: Tensor, iou_threshold: float) -> Tensor
     that the tens of thousands of anchors of an image pyramid quickly become few.
     """
     if len(boxes_N4) <= FEW_BOXES or boxes_N4.device.type != "cpu" or boxes_N4.dtype != torch.float32:
-        return nms(boxes_N4, scores_N, iou_threshold)
+        indices: Tensor = nms(boxes_N4, scores_N, iou_threshold)
+        return indices
     threshold = _float32_at_most(iou_threshold)
     order_R = _falling(scores_N)
     rest_5R = _with_areas(boxes_N4.index_select(0, order_R).T)
@@ -58,7 +59,7 @@ def suppress_runs(boxes_N4: Tensor, scores_N: Tensor, lengths: Sequence[int], io
     """
 
     @torch.no_grad()
-    def kept_in(run: slice) -> Tensor:
+    def kept_in(run: slice[int, int, None]) -> Tensor:
         return suppress(boxes_N4[run], scores_N[run], iou_threshold) + run.start
 
     runs = [slice(stop - length, stop) for length, stop in zip(lengths, accumulate(lengths), strict=True)]
@@ -74,7 +75,8 @@ def suppress_runs(boxes_N4: Tensor, scores_N: Tensor, lengths: Sequence[int], io
 def _kept_in_order(boxes_4N: Tensor, iou_threshold: float) -> Tensor:
     """Return the indices of the boxes that stay, given by falling score."""
     falling = torch.arange(boxes_4N.shape[1], 0, -1, dtype=torch.float32)
-    return nms(boxes_4N.T.contiguous(), falling, iou_threshold)
+    kept: Tensor = nms(boxes_4N.T.contiguous(), falling, iou_threshold)
+    return kept
 
 
 def _highest_iou(kept_5K: Tensor, rest_5R: Tensor) -> Tensor:

@@ -131,7 +131,8 @@ def _hits(found: BoxList, truth: BoxList) -> list[bool]:
     """Return which detections cover a box of their class."""
     same_class = found.field("labels")[:, None] == truth.field("labels")[None]
     overlap = box_iou(found.boxes_xyxy, truth.boxes_xyxy) >= FOUND_IOU
-    return (same_class & overlap).any(dim=1).tolist()
+    hits: list[bool] = (same_class & overlap).any(dim=1).tolist()
+    return hits
 
 
 def _shrunk(row: GridRow) -> GridRow:

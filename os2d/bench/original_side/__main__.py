@@ -55,7 +55,8 @@ def _serve(folder: Path, answers: IO[str]) -> None:
 
 def _as_number(value: Any) -> int | float:
     """Return a number of NumPy or torch as one of Python."""
-    return value.item()
+    number: int | float = value.item()
+    return number
 
 
 def _answer(what: str, call: Callable[[], object], case: Any) -> dict[str, Any]:

@@ -47,7 +47,7 @@ class Case:
         """Network, box coder, objective and normalisation, as the program makes them from its configuration."""
         build_os2d_from_config = _program("modeling.model").build_os2d_from_config
 
-        built = build_os2d_from_config(self.cfg)
+        built: tuple[Any, ...] = build_os2d_from_config(self.cfg)
         expected = torch.load(self.folder / "weights.pth", map_location="cpu")["net"]
         for name, value in built[0].state_dict().items():
             if not torch.equal(value.cpu(), expected[name]):  # it would go on with random weights
@@ -62,7 +62,8 @@ class Case:
     @cached_property
     def inputs(self) -> dict[str, Any]:
         """Tensors of the case, on the device."""
-        return _moved(torch.load(self.folder / "inputs.pt", map_location="cpu"), self.device)
+        inputs: dict[str, Any] = _moved(torch.load(self.folder / "inputs.pt", map_location="cpu"), self.device)
+        return inputs
 
     def dataset(self, count: int | None) -> Any:
         """Return the first images of the data set of the case with the classes in them."""

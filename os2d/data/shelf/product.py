@@ -88,7 +88,8 @@ def _paint_pattern(design: Design, width: int, height: int) -> Array:
     v = (-x * np.sin(angle) + y * np.cos(angle)) * design.pattern_cells
     share = _PATTERNS[design.pattern](u, v, np.random.default_rng(design.variation))[..., None]
     mixed = np.asarray(design.ground) * (1 - share) + np.asarray(design.figure) * share
-    return mixed.astype(np.uint8)
+    painted: Array = mixed.astype(np.uint8)
+    return painted
 
 
 def _soft_step(value: Array) -> Array:
@@ -106,12 +107,14 @@ def _dots(u: Array, v: Array, rng: np.random.Generator) -> Array:
 
 
 def _checks(u: Array, v: Array, rng: np.random.Generator) -> Array:
-    return ((np.floor(u) + np.floor(v)) % 2).astype(float)
+    share: Array = ((np.floor(u) + np.floor(v)) % 2).astype(float)
+    return share
 
 
 def _gradient(u: Array, v: Array, rng: np.random.Generator) -> Array:
     span = u + 0.4 * v
-    return ((span - span.min()) / np.ptp(span)) ** rng.uniform(0.6, 1.6)
+    share: Array = ((span - span.min()) / np.ptp(span)) ** rng.uniform(0.6, 1.6)
+    return share
 
 
 def _blobs(u: Array, v: Array, rng: np.random.Generator) -> Array:

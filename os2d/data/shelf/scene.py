@@ -149,7 +149,8 @@ def _stand(
     centre = np.array([width / 2, -height / 2])
     corners = (corners - centre) @ turn.T + centre
     corners[:, 1] -= corners[:, 1].max()
-    return corners + np.array([x, y])
+    standing: np.ndarray = corners + np.array([x, y])
+    return standing
 
 
 def _paste(canvas: _Canvas, item: Item, quad: np.ndarray, index: int) -> _Placed:
@@ -181,7 +182,8 @@ def _perspective(target: np.ndarray, source: np.ndarray) -> list[float]:
     for (x, y), (u, v) in zip(target, source, strict=True):
         rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]
         values += [u, v]
-    return np.linalg.solve(np.array(rows, dtype=float), np.array(values, dtype=float)).tolist()
+    solution = np.linalg.solve(np.array(rows, dtype=float), np.array(values, dtype=float))
+    return [float(number) for number in solution]
 
 
 def _draw_board(canvas: _Canvas, y: int, rng: np.random.Generator) -> None:
