@@ -33,9 +33,10 @@ from orchestration.cli.options import (
     read_plan,
     run_detached,
 )
-from orchestration.cli.slurm import SlurmOptions, takes_slurm_options
+from orchestration.cli.slurm import takes_slurm_options
 from orchestration.durable import to_json
 from orchestration.errors import DescriptionError
+from orchestration.launch.slurm.options import SlurmOptions
 from orchestration.runs import Runs
 from orchestration.screen import results_console
 
@@ -103,8 +104,8 @@ def run(
     """Run every trial of FILE that is not done; running again continues and repeats nothing."""
     from orchestration.launch import JobLauncher
     from orchestration.launch.choice import make_launcher
-    from orchestration.launch.driver import launch, ready_to_launch, submit
-    from orchestration.launch.sweeps.in_turn import require_follower, without_pruning
+    from orchestration.launch.driver import launch, ready_to_launch, require_launchable, submit
+    from orchestration.launch.sweeps.in_turn import without_pruning
     from orchestration.listing import plan_records
     from orchestration.results import following, show_results
 
@@ -119,9 +120,7 @@ def run(
         raise typer.Exit(run_in_slurm(command, trials, runs, allocation, slurm, is_attached=not detach))
     chosen = make_launcher(launcher, cpus=cpus, gpus=gpus, slots=slots, address=address, slurm=slurm)
     journal = Runs(runs)
-    require_follower(planned, chosen)
-    trials = ready_to_launch(planned, journal)
-    chosen.check(trials)  # before anything is created
+    trials = require_launchable(planned, journal, chosen)
     notes = Console(file=sys.stderr)
     if detach and isinstance(chosen, JobLauncher):
         summary = submit(planned, journal, chosen, notes, described.import_paths)

@@ -21,8 +21,9 @@ from orchestration.journal_records import State
 from orchestration.launch import Halt, JobLauncher, Launcher
 from orchestration.launch.progress import Progress, counts
 from orchestration.launch.sweeps.in_turn import require_follower, run_sweeps
-from orchestration.plan import Plan, Trial
+from orchestration.plan import Plan
 from orchestration.runs import Runs
+from orchestration.trial_description import Trial
 
 CREATORS = 8
 """Folders made at a time: each waits for the disk twice, and a disk writes many of them as fast as one."""
@@ -120,9 +121,7 @@ def submit(
 
 def _prepare(plan: Plan, runs: Runs, launcher: Launcher, import_paths: Sequence[str] | None) -> list[Trial]:
     """Create and name the folders of a plan and ask for what is not done; return that."""
-    require_follower(plan, launcher)
-    trials = ready_to_launch(plan, runs)
-    launcher.check(trials)
+    trials = require_launchable(plan, runs, launcher)
     make_folder(runs.root)
     with ThreadPoolExecutor(CREATORS) as pool:
         for _ in pool.map(runs.create, trials):
@@ -132,6 +131,21 @@ def _prepare(plan: Plan, runs: Runs, launcher: Launcher, import_paths: Sequence[
     for entry in plan.entries:
         if runs.folder(entry.signature).exists():
             runs.link(entry)
+    return trials
+
+
+def require_launchable(plan: Plan, runs: Runs, launcher: Launcher) -> list[Trial]:
+    """Return :func:`ready_to_launch`, having made sure that the launcher can run them and the trials of sweeps.
+
+    Commands ask before they create anything; a launch asks for itself.
+
+    Raises:
+        DescriptionError: an input is missing, or a sweep needs a launcher that follows it.
+        ResourcesError: a trial asks for what will never be there.
+    """
+    require_follower(plan, launcher)
+    trials = ready_to_launch(plan, runs)
+    launcher.check(trials)
     return trials
 
 

@@ -141,9 +141,8 @@ def _launch(order: Order) -> int:
     from rich.console import Console
 
     from orchestration.launch.choice import make_launcher
-    from orchestration.launch.driver import launch, ready_to_launch, submit
+    from orchestration.launch.driver import launch, require_launchable, submit
     from orchestration.launch.slurm.launcher import SlurmLauncher
-    from orchestration.launch.sweeps.in_turn import require_follower
     from orchestration.results import following, show_results
     from orchestration.screen import results_console
     from orchestration.script.files import LogNames, link_logs
@@ -155,8 +154,7 @@ def _launch(order: Order) -> int:
     launcher = (
         SlurmLauncher(slurm_options(flags)) if flags.launcher == "slurm" else make_launcher(flags.launcher, slots=slots)
     )
-    require_follower(order.chosen, launcher)
-    launcher.check(ready_to_launch(order.chosen, runs))  # before anything is created
+    require_launchable(order.chosen, runs, launcher)
     for entry in order.chosen.entries:
         link_logs(runs, entry, logs)
     import_paths = order.described.import_paths
