@@ -46,7 +46,7 @@ def episodes_table() -> Table:
     """Return the table over the episodes of all jobs."""
     return Table(
         name="imagenet-episodes",
-        title="OS2D, appendix: 1-shot 5-way detection on 500 ImageNet episodes",
+        title="OS2D, appendix: 1-shot 5-way detection on episodes of ImageNet",
         unit="percent",
         experiment=[episodes_evaluation(), detret_imagenet_eval],
         rows=ROWS,
