@@ -15,7 +15,8 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from orchestration.attempt import Attempt, Ending, Outcome, now_ms
+from orchestration.attempt import Attempt, now_ms
+from orchestration.ending import Ending, Outcome
 from orchestration.journal import TrialFolder
 from orchestration.journal_records import State
 from orchestration.runs import Runs
@@ -106,7 +107,7 @@ def _waits_in_queue(folder: TrialFolder) -> bool:
     request = folder.request()
     if request is None or not request.job:
         return False
-    from orchestration.launch.slurm.queue import snapshot
+    from orchestration.slurm.queue import snapshot
 
     return request.job in snapshot(QUEUE_SECONDS)
 

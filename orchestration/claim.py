@@ -16,8 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-JOB_PREFIX = "slurm:"
-"""What a job is named with: ``slurm:<array job>_<element>``, or ``slurm:<job>`` for one that is no array."""
+from orchestration.slurm.around import current_job, restarts
 
 STALE_SECONDS = 60.0
 """A worker on another host that showed no sign of life for so long is taken for dead; it beats every 2 s."""
@@ -48,7 +47,7 @@ class Owner:
         """Return the process that asks."""
         pid = os.getpid()
         start = process_start(pid) or ""
-        return cls(socket.gethostname(), pid, start, _namespace(), current_job(), _restarts())
+        return cls(socket.gethostname(), pid, start, _namespace(), current_job(), restarts())
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Owner:
@@ -63,37 +62,20 @@ class Owner:
 
     def was_requeued(self) -> bool:
         """Tell whether this process runs in a later start of the owner's job: SLURM has ended the earlier one."""
-        return bool(self.job) and self.job == current_job() and self.restarts < _restarts()
+        return bool(self.job) and self.job == current_job() and self.restarts < restarts()
 
     def has_running_job(self) -> bool:
         """Tell whether the owner's job runs, where SLURM can be asked; when it does not answer, the job may."""
         if not self.job:
             return False
-        # These run a command: only for an owner that has gone silent.
-        from orchestration.launch.slurm.command import SlurmError
-        from orchestration.launch.slurm.queue import snapshot
+        from orchestration.slurm.command import SlurmError  # runs commands: only for an owner that has gone silent
+        from orchestration.slurm.queue import snapshot
 
         try:
             known = snapshot().get(self.job)
         except SlurmError:
             return True
         return known is not None and known.state == "RUNNING"
-
-
-def current_job(environment: Mapping[str, str] = os.environ) -> str:
-    """Return the SLURM job around this process; empty outside of jobs.
-
-    The elements of an array are told apart by their index: the number of one of them is that of the whole array.
-    """
-    array, task = environment.get("SLURM_ARRAY_JOB_ID"), environment.get("SLURM_ARRAY_TASK_ID")
-    if array and task:
-        return f"{JOB_PREFIX}{array}_{task}"
-    number = environment.get("SLURM_JOB_ID")
-    return f"{JOB_PREFIX}{number}" if number else ""
-
-
-def _restarts() -> int:
-    return int(os.environ.get("SLURM_RESTART_COUNT", "0"))
 
 
 def process_start(pid: int) -> str | None:
@@ -117,7 +99,7 @@ def silent_for(beat: Mapping[str, Any] | None, path: Path, now: float | None = N
 
     A sign far in the future is as old as one equally far in the past: a clock was set back since, or runs ahead.
     """
-    times = [beat["time"]] if beat else []
+    times: list[float] = [beat["time"]] if beat else []
     try:
         times.append(path.stat().st_mtime)
     except FileNotFoundError:

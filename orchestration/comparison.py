@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from orchestration.plan import Trial
 from orchestration.signature import flatten, is_neutral
+from orchestration.trial_description import Trial
 
 ABSENT = "(absent)"
 

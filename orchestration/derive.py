@@ -5,7 +5,7 @@ Names, variants, seeds, tags and needs are kept, so the structure cannot drift f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -70,14 +70,15 @@ class Derivation:
 
         Published numbers are not its, and how many values a pooled cell has may differ.
         """
-        given = original.experiment
-        listed: Sequence[Experiment | str] = [given] if isinstance(given, Experiment | str) else given
         return replace(
             original,
             name=self.rename(original.name),
             title=title,
             caption=caption,
-            experiment=[self.rename(one) if isinstance(one, str) else self.experiment(one) for one in listed],
+            experiment=[
+                self.experiment(one) if isinstance(one, Experiment) else self.rename(name)
+                for one, name in zip(original.experiments, original.experiment_names, strict=True)
+            ],
             columns=[replace(self._renamed(column), values=None) for column in original.columns],
             rows=None if original.rows is None else [self._renamed(row) for row in original.rows],
             published={},

@@ -294,6 +294,16 @@ class Sweep(Experiment):
         return draws(self.domains, self.searcher.known_points, self.searcher.seed)
 
 
+def experiments_of(descriptions: Iterable[Experiment | Table]) -> list[Experiment]:
+    """Return the experiments of a file, those that only a table brings along included, each once."""
+    found: list[Experiment] = []
+    for item in descriptions:
+        for one in [item] if isinstance(item, Experiment) else item.experiments:
+            if isinstance(one, Experiment) and not any(one is known for known in found):
+                found.append(one)
+    return found
+
+
 def _require_pattern(place: str, pattern: object) -> None:
     require(place, "trial_name", pattern, str, "a text")
     try:

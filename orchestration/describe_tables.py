@@ -21,27 +21,27 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from orchestration.errors import DescriptionError
 from orchestration.written import require, require_distinct, require_each, require_mapping, require_name
 
-if TYPE_CHECKING:
-    from orchestration.describe import Experiment
-
 
 @runtime_checkable
-class _Described(Protocol):
-    """An experiment, told from other objects without importing its module, which imports this one."""
+class Described(Protocol):
+    """An experiment, told from other objects without its module, which imports this one."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Unique in a file."""
 
     @property
-    def task(self) -> str: ...
+    def task(self) -> str:
+        """What it runs."""
 
     @property
-    def seeds(self) -> Sequence[int]: ...
+    def seeds(self) -> Sequence[int]:
+        """What it is run with."""
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,7 @@ class Table:
 
     name: str
     title: str
-    experiment: Experiment | str | Sequence[Experiment | str]
+    experiment: Described | str | Sequence[Described | str]
     columns: Sequence[Column]
     rows: Sequence[Row] | None = None
     caption: str = ""
@@ -192,8 +192,7 @@ class Table:
     def __post_init__(self) -> None:
         require_name("Table", self.name)
         place = f"table {self.name!r}"
-        several = [self.experiment] if isinstance(self.experiment, str | _Described) else self.experiment
-        require_each(place, "experiment", several, (str, _Described), "Experiment or name")
+        require_each(place, "experiment", self.experiments, (str, Described), "Experiment or name")
         object.__setattr__(self, "columns", require_each(place, "columns", self.columns, Column, "Column"))
         object.__setattr__(self, "heads", require_each(place, "heads", self.heads, str, "text"))
         require_distinct(f"{place}: columns", [column.name for column in self.columns])
@@ -203,10 +202,14 @@ class Table:
             self._require_rows(place, self.rows)
 
     @property
+    def experiments(self) -> Sequence[Described | str]:
+        """The experiments, in order, as they were given."""
+        return [self.experiment] if isinstance(self.experiment, str | Described) else self.experiment
+
+    @property
     def experiment_names(self) -> tuple[str, ...]:
         """The names of the experiments, in order."""
-        several = [self.experiment] if isinstance(self.experiment, str | _Described) else list(self.experiment)
-        return tuple(one if isinstance(one, str) else one.name for one in several)
+        return tuple(one if isinstance(one, str) else one.name for one in self.experiments)
 
     def _require_rows(self, place: str, rows: Sequence[Row]) -> None:
         columns = {column.name for column in self.columns}

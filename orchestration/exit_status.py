@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
-from orchestration.attempt import Ending, Outcome, now_ms
+from orchestration.attempt import now_ms
+from orchestration.ending import Ending, Outcome
 
 
 class OutOfMemoryWatch:

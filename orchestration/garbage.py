@@ -152,8 +152,8 @@ def _ray_sessions(runs: Runs) -> Iterator[Garbage]:
 def _submissions(runs: Runs, states: Mapping[str, State]) -> Iterator[Garbage]:
     if not (runs.root / ".slurm").is_dir():
         return
-    from orchestration.launch.slurm.queue import snapshot
     from orchestration.launch.slurm.submission import Ledger, array_of
+    from orchestration.slurm.queue import snapshot
 
     queued = set(map(array_of, snapshot()))
     for submission in Ledger(runs.root).submissions():

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from orchestration.errors import DescriptionError
-from orchestration.plan import Trial
+from orchestration.trial_description import Trial
 
 MOST_NAMED = 3
 

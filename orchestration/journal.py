@@ -28,7 +28,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from orchestration.attempt import Attempt, Ending, Held, Outcome, attempt_folders, claim_next, last_attempt, now_ms
+from orchestration.attempt import Attempt, Held, attempt_folders, claim_next, last_attempt, now_ms
 from orchestration.claim import Owner
 from orchestration.durable import (
     create_whole,
@@ -41,6 +41,7 @@ from orchestration.durable import (
     to_json,
     write_whole,
 )
+from orchestration.ending import Ending, Outcome
 from orchestration.errors import JournalError, LaunchError, NewerFormatError
 from orchestration.journal_records import (
     Event,
@@ -380,7 +381,7 @@ def _is_looked_after(request: Mapping[str, Any], lives: Callable[[Owner], bool |
 
 
 def _scheduler_has(job: str) -> bool:
-    from orchestration.launch.slurm.queue import snapshot  # runs commands: only where a trial names a job
+    from orchestration.slurm.queue import snapshot  # runs commands: only where a trial names a job
 
     try:
         return job in snapshot()

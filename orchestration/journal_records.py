@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from orchestration.attempt import Outcome
 from orchestration.claim import Owner
+from orchestration.ending import Outcome
 from orchestration.resources import Resources
 
 

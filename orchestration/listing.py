@@ -16,12 +16,13 @@ from orchestration.errors import DescriptionError
 from orchestration.inputs import is_missing, missing_inputs
 from orchestration.journal import TrialFolder
 from orchestration.journal_records import State
-from orchestration.plan import Plan, Trial
+from orchestration.plan import Plan
 from orchestration.resources import Resources
 from orchestration.runs import Runs
 from orchestration.selection import choose
 from orchestration.signature import SHOWN_DIGITS
 from orchestration.status import STATE_STYLE
+from orchestration.trial_description import Trial
 
 MOST_LISTED = 60
 MOST_SHARED = 5

@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
-from orchestration.describe import Experiment, Point, Sweep, Table
+from orchestration.describe import Experiment, Point, Sweep, Table, experiments_of
 from orchestration.errors import DescriptionError
 from orchestration.expand import Draft, Expansion, Key
 from orchestration.resolve import Defaults, Members, changed_members, defaults_of
 from orchestration.signature import PartialSignature, canonical_json
 from orchestration.sweep.settings import population_of
-from orchestration.tables.lines import lines_of
+from orchestration.table_lines import Line, lines_of
 from orchestration.trial_description import Trial
 
 
@@ -105,6 +105,22 @@ class Plan:
             if entry.experiment == experiment and entry.requested
         ]
 
+    def lines_of(self, table: Table) -> list[Line]:
+        """Return the rows of a table with the trials of each cell.
+
+        Raises:
+            DescriptionError: it names an experiment that was not requested, or a cell that no trial, or that several
+                configurations would fill.
+        """
+        trials: list[Trial] = []
+        for name in table.experiment_names:
+            of_experiment = self.trials_of(name)
+            if not of_experiment:
+                known = ", ".join(sorted({entry.experiment for entry in self.entries if entry.requested}))
+                raise DescriptionError(f"table {table.name!r}: there is no experiment {name!r}; the file has: {known}")
+            trials += of_experiment
+        return lines_of(table, trials)
+
 
 def plan(
     descriptions: Iterable[Experiment | Table],
@@ -131,7 +147,7 @@ def _plan(
     descriptions: Sequence[Experiment | Table], only: Sequence[str], chosen: Mapping[str, Sequence[Point]]
 ) -> Plan:
     tables = tuple(item for item in descriptions if isinstance(item, Table))
-    experiments = _with_points(_listed_experiments(descriptions), chosen)
+    experiments = _with_points(experiments_of(descriptions), chosen)
     _require_experiments(tables, {experiment.name for experiment in experiments})
     tables = tuple(table for table in tables if not only or set(table.experiment_names) <= set(only))
     drafts = Expansion(experiments, only).drafts()
@@ -163,7 +179,7 @@ def _plan(
     planned = Plan(tuple(trials.values()), tuple(entries.values()), tuple(experiments), tables, tuple(repeated))
     for table in tables:
         if not set(table.experiment_names) & set(planned.open_points):  # points that are still to come fill rows, too
-            lines_of(table, planned)
+            planned.lines_of(table)
     return planned
 
 
@@ -290,20 +306,6 @@ def _with_points(experiments: Sequence[Experiment], chosen: Mapping[str, Sequenc
                         "may stop any of its trials; describe the trial that is needed as an experiment of its own"
                     )
     return [one.at(chosen[one.name]) if isinstance(one, Sweep) and chosen.get(one.name) else one for one in experiments]
-
-
-def _listed_experiments(descriptions: Sequence[Experiment | Table]) -> list[Experiment]:
-    """Return the experiments, and those that only a table names, each once."""
-    listed: list[Experiment] = []
-    for item in descriptions:
-        if isinstance(item, Experiment):
-            found: Sequence[Experiment | str] = [item]
-        else:
-            found = [item.experiment] if isinstance(item.experiment, Experiment | str) else item.experiment
-        for experiment in found:
-            if isinstance(experiment, Experiment) and not any(experiment is known for known in listed):
-                listed.append(experiment)
-    return listed
 
 
 def _require_experiments(tables: Sequence[Table], names: set[str]) -> None:

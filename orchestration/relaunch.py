@@ -8,9 +8,10 @@ from pathlib import Path
 from orchestration.errors import DescriptionError
 from orchestration.journal import TrialFolder
 from orchestration.journal_records import State
-from orchestration.plan import Entry, Plan, Trial
+from orchestration.plan import Entry, Plan
 from orchestration.runs import Runs
 from orchestration.selection import Chosen, choose_all
+from orchestration.trial_description import Trial
 
 FAILED = (State.FAILED, State.LOST)
 """What ended badly although nobody wanted it to."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orchestration.attempt import Attempt, Outcome
+from orchestration.attempt import Attempt
+from orchestration.ending import Outcome
 
 BUDGETS = {
     Outcome.PREEMPTED: ("infrastructure", 20),

@@ -14,8 +14,9 @@ from orchestration.durable import link_to, make_folder, read_whole, to_json, wri
 from orchestration.errors import JournalError, NewerFormatError
 from orchestration.journal import TrialFolder
 from orchestration.journal_records import Request, State
-from orchestration.plan import Entry, Trial
+from orchestration.plan import Entry
 from orchestration.signature import SHOWN_DIGITS, canonical_json, flatten, is_neutral
+from orchestration.trial_description import Trial
 
 _BLOCKING = (State.FAILED, State.BLOCKED, State.PRUNED)
 

@@ -6,7 +6,10 @@ import json
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 from math import isfinite
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 SHOWN_DIGITS = 12
 """How many of a signature's 64 digits people see."""
@@ -32,7 +35,7 @@ class PartialSignature:
 
     def __init__(self, parts: Mapping[str, str]) -> None:
         self._parts = dict(parts)
-        self._begun: dict[str, Any] = {}  # name of the first part to come -> hash of everything before it
+        self._begun: dict[str, _Hash] = {}  # name of the first part to come -> hash of everything before it
 
     def with_parts(self, others: Mapping[str, str]) -> str:
         """Return :func:`signature_of` of all parts together."""

@@ -12,10 +12,11 @@ from orchestration.attempt import Attempt
 from orchestration.errors import DescriptionError, NewerFormatError
 from orchestration.journal import TrialFolder
 from orchestration.journal_records import Heartbeat, State
-from orchestration.plan import Plan, Trial
+from orchestration.plan import Plan
 from orchestration.resources import Resources
 from orchestration.runs import Named, Runs
 from orchestration.selection import Chosen
+from orchestration.trial_description import Trial
 
 LIVE = (State.RUNNING, State.QUEUED)
 

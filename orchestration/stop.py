@@ -16,12 +16,12 @@ from orchestration.durable import LineWriter
 from orchestration.errors import JournalError
 from orchestration.journal import TrialFolder
 from orchestration.journal_records import Heartbeat
+from orchestration.system_metrics import SAMPLE_SECONDS
 
 logger = logging.getLogger(__name__)
 
 BEAT_SECONDS = 2.0
 WATCH_SECONDS = 0.5
-SAMPLE_SECONDS = 10.0
 PARENT_VARIABLE = "ONESHOT_STOP_WITH_PARENT"
 """Set to the pid of the launcher: the worker stops when that process is no longer its parent."""
 

@@ -17,8 +17,9 @@ from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 
-from orchestration.attempt import Attempt, Ending, Held, Outcome, now_ms
+from orchestration.attempt import Attempt, Held, now_ms
 from orchestration.distributed.node import Node, this_node
+from orchestration.ending import Ending, Outcome
 from orchestration.errors import ExitCode, JournalError, LaunchError, OrchestrationError, StoppedForGoodError
 from orchestration.journal import TrialFolder
 from orchestration.provenance import write_provenance

@@ -17,8 +17,8 @@ from orchestration.errors import LaunchError
 from orchestration.launch import Halt
 from orchestration.launch.local import LocalLauncher
 from orchestration.launch.worker import worker_environment
-from orchestration.plan import Trial
 from orchestration.runs import Runs
+from orchestration.trial_description import Trial
 
 BARE = [sys.executable, "-c", "import orchestration.trial, orchestration.bench.tasks"]
 """A process that imports what a worker imports, and ends."""

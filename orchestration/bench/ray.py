@@ -40,5 +40,5 @@ def measure_ray(case: Case) -> Iterator[Finding]:
 def _rate(case: Case, side: str) -> float:
     folder = case.new_folder(f"ray-{side}")
     run_command(["-m", "orchestration.bench.ray_side", side, str(case.sizes.ray_trials), str(folder)])
-    ends = sorted(from_json((folder / "ends.json").read_text()))
+    ends: list[float] = sorted(from_json((folder / "ends.json").read_text()))
     return (len(ends) - 1) / (ends[-1] - ends[0])

@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from orchestration.attempt import Attempt, Ending, Outcome, now_ms
+from orchestration.attempt import Attempt, now_ms
 from orchestration.durable import LineWriter
+from orchestration.ending import Ending, Outcome
 from orchestration.errors import LaunchError
 from orchestration.journal import TrialFolder
 from orchestration.journal_records import Heartbeat

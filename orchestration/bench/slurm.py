@@ -11,9 +11,9 @@ from functools import partial
 
 from orchestration.bench.case import SOURCE, Case, plan_of, seconds_of
 from orchestration.bench.finding import Finding, Target
-from orchestration.claim import JOB_PREFIX
 from orchestration.errors import LaunchError
 from orchestration.runs import Runs
+from orchestration.slurm.around import JOB_PREFIX
 from orchestration.trial_description import Trial
 
 ANSWER_SECONDS = 30.0

@@ -13,8 +13,8 @@ from orchestration.bench.finding import Finding, Target
 from orchestration.durable import read_whole
 from orchestration.errors import LaunchError
 from orchestration.launch.worker import Worker
-from orchestration.plan import Trial
 from orchestration.runs import Runs
+from orchestration.trial_description import Trial
 
 STARTS = 3
 

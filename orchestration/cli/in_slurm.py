@@ -12,8 +12,8 @@ import typer
 
 from orchestration.errors import DescriptionError, ExitCode, ResourcesError
 from orchestration.launch.slurm.options import SlurmOptions
-from orchestration.plan import Trial
 from orchestration.resources import Resources
+from orchestration.trial_description import Trial
 
 PANEL = "For --launcher ray inside a SLURM job"
 
@@ -58,7 +58,7 @@ def run_in_slurm(
     """
     from orchestration.launch.machine import require_fit
     from orchestration.launch.ray.in_slurm import follow, interrupted, submit
-    from orchestration.launch.slurm.command import require_commands
+    from orchestration.slurm.command import require_commands
 
     resources = _resources(allocation, options)
     require_commands()

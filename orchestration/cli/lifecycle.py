@@ -24,15 +24,16 @@ from orchestration.cli.options import (
     read_plan,
     run_detached,
 )
-from orchestration.cli.slurm import SlurmOptions, takes_slurm_options
+from orchestration.cli.slurm import takes_slurm_options
 from orchestration.cli.trials import LauncherName
 from orchestration.durable import to_json
 from orchestration.errors import DescriptionError, ExitCode
+from orchestration.launch.slurm.options import SlurmOptions
 from orchestration.runs import Runs
 
 if TYPE_CHECKING:
     from orchestration.garbage import Garbage
-    from orchestration.journal import State
+    from orchestration.journal_records import State
     from orchestration.selection import Chosen
 
 MOST_LISTED = 20

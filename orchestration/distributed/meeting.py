@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from torch.distributed import DistError, PrefixStore, TCPStore
+from torch.distributed import DistError
+from torch.distributed.distributed_c10d import PrefixStore, TCPStore
 
-from orchestration.attempt import Ending, Outcome
 from orchestration.distributed.node import Node
 from orchestration.durable import from_json, to_json
+from orchestration.ending import Ending, Outcome
 from orchestration.errors import LaunchError
 from orchestration.stop import StopReason
 

@@ -13,11 +13,12 @@ import threading
 from pathlib import Path
 from types import FrameType
 
-from orchestration.attempt import Attempt, Outcome, now_ms
+from orchestration.attempt import Attempt, now_ms
 from orchestration.claim import Owner
 from orchestration.distributed.meeting import Meeting, Report
 from orchestration.distributed.run import FollowerRun
 from orchestration.distributed.team import Team
+from orchestration.ending import Outcome
 from orchestration.errors import ExitCode, LaunchError
 from orchestration.journal import TrialFolder
 from orchestration.stop import PARENT_VARIABLE, StopRequest

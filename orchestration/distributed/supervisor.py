@@ -22,10 +22,11 @@ from torch.distributed.elastic.agent.server.local_elastic_agent import LocalElas
 from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
 from torch.distributed.elastic.rendezvous import RendezvousHandler, RendezvousInfo, RendezvousStoreInfo
 
-from orchestration.attempt import Attempt, Ending
+from orchestration.attempt import Attempt
 from orchestration.distributed.meeting import JOIN_SECONDS, Meeting, Report, Wish
 from orchestration.distributed.node import Node
 from orchestration.distributed.verdict import verdict
+from orchestration.ending import Ending
 from orchestration.errors import LaunchError
 from orchestration.exit_status import OutOfMemoryWatch, ending_by_exit
 from orchestration.journal import TrialFolder

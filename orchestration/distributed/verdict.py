@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from orchestration.attempt import Ending, Outcome, now_ms
+from orchestration.attempt import now_ms
 from orchestration.distributed.meeting import Report, Wish
+from orchestration.ending import Ending, Outcome
 from orchestration.errors import ExitCode
 from orchestration.stop import StopReason
 

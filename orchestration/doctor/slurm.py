@@ -11,8 +11,8 @@ from secrets import token_hex
 
 from orchestration.doctor.check import Check
 from orchestration.errors import OrchestrationError
-from orchestration.launch.slurm.command import NEEDED, SlurmError, slurm
 from orchestration.launch.slurm.limits import NodeOffer, node_offers
+from orchestration.slurm.command import NEEDED, SlurmError, slurm
 
 PROBE_SECONDS = 120.0
 """How long a probe job may take, waiting in the queue included."""

@@ -10,8 +10,8 @@ import threading
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
-from orchestration.plan import Trial
 from orchestration.runs import Runs
+from orchestration.trial_description import Trial
 
 
 class Halt:

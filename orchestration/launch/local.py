@@ -11,9 +11,9 @@ from orchestration.journal import TrialFolder
 from orchestration.launch import Halt
 from orchestration.launch.machine import available_cpus, chosen_gpus, require_fit
 from orchestration.launch.worker import MOST_STARTS, Next, Worker
-from orchestration.plan import Trial
 from orchestration.resources import Resources
 from orchestration.runs import Runs
+from orchestration.trial_description import Trial
 
 POLL_SECONDS = 0.01
 LOOK_SECONDS = 0.25

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Sequence
 
 from orchestration.errors import ResourcesError
-from orchestration.plan import Trial
+from orchestration.trial_description import Trial
 
 
 def available_cpus() -> int:

@@ -10,9 +10,9 @@ from typing import Self
 
 from rich.console import Console
 
-from orchestration.plan import Trial
 from orchestration.runs import Runs
 from orchestration.status import STATE_STYLE, board_of_trials, counts
+from orchestration.trial_description import Trial
 from orchestration.watch import SUMMARY_SECONDS, Follower, Shown
 
 TICK_SECONDS = 5.0

@@ -17,7 +17,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 import orchestration
-from orchestration.attempt import Attempt, Ending, Outcome, now_ms
+from orchestration.attempt import Attempt, now_ms
+from orchestration.ending import Ending, Outcome
 from orchestration.errors import ExitCode, JournalError
 from orchestration.exit_status import OutOfMemoryWatch, ending_by_exit
 from orchestration.journal import TrialFolder

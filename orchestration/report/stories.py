@@ -10,13 +10,14 @@ from pathlib import Path
 
 from orchestration.attempt import Attempt, now_ms
 from orchestration.describe import Sweep
-from orchestration.plan import Plan, Trial
+from orchestration.plan import Plan
 from orchestration.sweep.settings import sweeps_of
-from orchestration.tables.lines import setting_title
+from orchestration.table_lines import setting_title
 from orchestration.tables.sources import FolderResults, FolderSource
 from orchestration.tracking.marks import marks_file, read_marks
 from orchestration.tracking.pages import pages_of
 from orchestration.tracking.store_location import StoreLocation
+from orchestration.trial_description import Trial
 
 
 @dataclass(frozen=True)

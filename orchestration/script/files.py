@@ -20,8 +20,9 @@ from orchestration.journal import TrialFolder
 from orchestration.launch.slurm.launcher import script_text
 from orchestration.launch.slurm.options import SlurmOptions, python_of, set_up
 from orchestration.launch.worker import THREAD_VARIABLES, worker_command, worker_environment
-from orchestration.plan import Entry, Plan, Trial
+from orchestration.plan import Entry, Plan
 from orchestration.runs import Runs, file_name
+from orchestration.trial_description import Trial
 
 FOLDER = ".launch"
 

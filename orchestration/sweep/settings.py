@@ -6,18 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from orchestration.describe import Experiment, Sweep, Table
+from orchestration.describe import Experiment, Sweep, Table, experiments_of
 
 
 def sweeps_of(descriptions: Iterable[Experiment | Table]) -> list[Sweep]:
     """Return the sweeps of a file, those that only a table brings along included."""
-    found: list[Sweep] = []
-    for item in descriptions:
-        listed: list[Experiment | str] = [item] if isinstance(item, Experiment) else []
-        if isinstance(item, Table):
-            listed = [item.experiment] if isinstance(item.experiment, Experiment | str) else list(item.experiment)
-        found += [one for one in listed if isinstance(one, Sweep) and not any(one is known for known in found)]
-    return found
+    return [one for one in experiments_of(descriptions) if isinstance(one, Sweep)]
 
 
 def settings_of(sweep: Sweep) -> dict[str, Any]:

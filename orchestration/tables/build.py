@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from orchestration.describe_tables import Column, Table
 from orchestration.plan import Plan
+from orchestration.table_lines import Line
 from orchestration.tables.cells import fill_cell
 from orchestration.tables.contract import Source, TrialResults
-from orchestration.tables.lines import Line, lines_of
 from orchestration.tables.result import Cell, ColumnHead, TableResult
 from orchestration.tables.significance import with_significance
 from orchestration.tables.states import Standing, standings, with_needs
@@ -21,7 +21,7 @@ def build_table(table: Table, plan: Plan, source: Source) -> TableResult:
     Raises:
         DescriptionError: the table names an experiment, a row or a cell that the plan does not have.
     """
-    lines = lines_of(table, plan)
+    lines = plan.lines_of(table)
     needed = with_needs((trial for line in lines for trial in line.trials), plan)
     found = source.results(list(needed.values()))
     states = standings(needed, found)

@@ -12,7 +12,6 @@ from pathlib import Path
 from orchestration.describe_tables import Published, Table
 from orchestration.errors import DescriptionError
 from orchestration.plan import Plan
-from orchestration.tables.lines import lines_of
 
 FIELDS = ("table", "row", "column", "value", "source")
 
@@ -68,7 +67,7 @@ def _merged(table: Table, found: Mapping[Place, Published]) -> Table:
 
 
 def _places(table: Table, plan: Plan) -> Iterator[Place]:
-    for line in lines_of(table, plan):
+    for line in plan.lines_of(table):
         for column in table.columns:
             if column.name not in line.row.not_applicable:
                 yield line.row.title, column.name

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, cast
 from orchestration.curves import Curves, curves_of
 from orchestration.describe_tables import Column
 from orchestration.journal import TrialFolder
-from orchestration.plan import Trial
 from orchestration.runs import Runs
 from orchestration.system_metrics import PREFIX
 from orchestration.tables.reduction import reduce_steps
@@ -19,6 +18,7 @@ from orchestration.tracking.metric_names import mlflow_name, original_name
 from orchestration.tracking.pages import RunPlace, address_of, pages_of
 from orchestration.tracking.store_location import StoreError, StoreLocation
 from orchestration.tracking.trial_record import CODE, KIND, REASON, SIGNATURE, STATE, code_of, reason
+from orchestration.trial_description import Trial
 
 if TYPE_CHECKING:
     from orchestration.tracking.mlflow_store import MlflowStore, StoredRun

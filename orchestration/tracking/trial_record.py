@@ -9,9 +9,10 @@ from orchestration.attempt import Attempt
 from orchestration.durable import to_json
 from orchestration.journal import TrialFolder
 from orchestration.journal_records import State
-from orchestration.plan import Trial
 from orchestration.signature import flatten
+from orchestration.slurm.around import JOB_PREFIX
 from orchestration.tracking.metric_names import mlflow_names
+from orchestration.trial_description import Trial
 
 KIND = "oneshot.kind"
 SIGNATURE = "oneshot.signature"
@@ -66,7 +67,7 @@ def progress_tags(folder: TrialFolder, state: State, attempts: Sequence[Attempt]
     """Return the tags that change while a trial makes its way."""
     last = attempts[-1]
     commit = git_commit(last.provenance)
-    job = slurm_job(last.provenance)
+    job = last.owner.job.removeprefix(JOB_PREFIX)
     return {
         STATE: state.value,
         REASON: reason(state, attempts),
@@ -101,14 +102,6 @@ def reason(state: State, attempts: Sequence[Attempt]) -> str:
         return f"its worker on {attempts[-1].host} vanished"
     times = f" (attempt {len(attempts)})" if state is State.FAILED and len(attempts) > 1 else ""
     return f"{ending.message or ending.outcome.value}{times}"
-
-
-def slurm_job(provenance: Mapping[str, Any]) -> str:
-    """Return the SLURM job an attempt ran in, an array's element as ``<array>_<element>``, or an empty text."""
-    environment = provenance.get("environment", {})
-    if "SLURM_ARRAY_JOB_ID" in environment:
-        return f"{environment['SLURM_ARRAY_JOB_ID']}_{environment.get('SLURM_ARRAY_TASK_ID', '')}"
-    return str(environment.get("SLURM_JOB_ID", ""))
 
 
 def git_commit(provenance: Mapping[str, Any]) -> str:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from orchestration.experiment_file import ExperimentFile
-from orchestration.launch.slurm.queue import forget_snapshot
 from orchestration.launch.slurm.submission import Ledger, Submission
 from orchestration.plan import plan
+from orchestration.slurm.queue import forget_snapshot
 from tests.integration.oneshot_project import Project
 from tests.integration.slurm_cluster import SlurmCluster
 

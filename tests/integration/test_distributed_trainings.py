@@ -9,7 +9,7 @@ import signal
 import psutil
 import pytest
 
-from orchestration.attempt import Outcome
+from orchestration.ending import Outcome
 from tests.integration.oneshot_project import Project, finish
 from tests.integration.recovery_project import ending_of
 from tests.integration.tiny_training import draw

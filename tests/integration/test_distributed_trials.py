@@ -9,8 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from orchestration.attempt import Outcome
 from orchestration.describe import Experiment, Resources
+from orchestration.ending import Outcome
 from orchestration.launch.worker import worker_command
 from orchestration.plan import plan
 from orchestration.runs import Runs

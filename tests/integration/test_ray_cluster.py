@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from orchestration.attempt import Outcome
+from orchestration.ending import Outcome
 from tests.integration.oneshot_project import Project, finish
 
 pytest.importorskip("ray")

@@ -6,7 +6,7 @@ from collections import Counter
 import psutil
 import pytest
 
-from orchestration.attempt import Outcome
+from orchestration.ending import Outcome
 from orchestration.launch.ray import cluster_folder
 from tests.integration.oneshot_project import Project, finish
 

@@ -9,8 +9,8 @@ from PIL import Image
 
 from orchestration.attempt import Outcome
 from orchestration.describe import Column, Sweep, Table, grid
-from orchestration.plan import Trial
 from orchestration.report.page import write_report
+from orchestration.trial_description import Trial
 from tests.integration.browser import Browser, browser_program
 from tests.unit.trial_folders import create, done, end, log, make_plan, make_trial, start
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.attempt import Outcome
 from orchestration.cancel import cancel, cancellable, this_user
 from orchestration.describe import Experiment
+from orchestration.ending import Outcome
 from orchestration.errors import DescriptionError
 from orchestration.journal_records import State
 from orchestration.plan import plan

@@ -11,7 +11,7 @@ import pytest
 from orchestration.attempt import Attempt, Held, claim_next
 from orchestration.claim import Owner, current_job
 from orchestration.durable import to_json
-from orchestration.launch.slurm.queue import forget_snapshot
+from orchestration.slurm.queue import forget_snapshot
 
 ELEMENT = {"SLURM_JOB_ID": "9", "SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "3"}
 

@@ -12,13 +12,14 @@ from PIL import Image
 from baselines.detector_retrieval.detector.classes import ObjectClasses
 from baselines.detector_retrieval.detector.config import default_config
 from baselines.detector_retrieval.detector.config_check import check_training
-from baselines.detector_retrieval.detector.detection import View, detect, mirrored, seen_in, views_of
+from baselines.detector_retrieval.detector.detection import View, detect, seen_in, views_of
 from baselines.detector_retrieval.detector.matching import IGNORED, NEGATIVE, draw_balanced, match, match_every_object
 from baselines.detector_retrieval.detector.model import Detector, build_detector
 from baselines.detector_retrieval.detector.postprocess import DetectionFilter
 from baselines.detector_retrieval.detector.rpn import ProposalSelector
 from baselines.detector_retrieval.detector.schedule import Schedule
 from baselines.detector_retrieval.detector.train_batches import TrainBatches
+from baselines.legacy_boxes import mirrored
 from os2d.config_reading import read_config
 from os2d.data.dataset import DatasetOneShotDetection, build_dataset
 from os2d.errors import ConfigError, DataError

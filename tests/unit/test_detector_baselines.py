@@ -12,9 +12,9 @@ from baselines.coae.detector import CoAEDetector
 from baselines.coae.engine.evaluation import build_evaluation_sets, evaluate_model
 from baselines.coae.modeling.model import build_coae
 from baselines.coae.modeling.weights import checkpoint
-from baselines.onenet.config_file import read_config
+from baselines.onenet.config_file import PUBLISHED, read_config
 from baselines.onenet.data.class_names import COCO
-from baselines.onenet.detector import CONFIGS, OneNetDetector
+from baselines.onenet.detector import OneNetDetector
 from baselines.onenet.modeling.model import build_model
 from baselines.onenet.predictor import Predictor
 from os2d.console import ConsoleRun
@@ -72,7 +72,7 @@ def test_coae_without_its_configuration_is_built_from_its_weights(shelf: Path, t
 @pytest.fixture(scope="module")
 def onenet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A published layout whose network finds the classes person and car around every location."""
-    state = build_model(read_config(CONFIGS / "onenet.res18.nodcn.yaml")).state_dict()
+    state = build_model(read_config(PUBLISHED / "onenet.res18.nodcn.yaml")).state_dict()
     state["head.cls_score.bias"][[0, 2]] = 4.0
     state["head.ltrb_pred.bias"] += 8.0
     path = tmp_path_factory.mktemp("weights") / "r18_nodcn.pth"
@@ -85,7 +85,7 @@ def test_onenet_detects_what_its_predictor_detects(onenet: Path) -> None:
     overrides = {"INPUT.MIN_SIZE_TEST": 32, "TEST.DETECTIONS_PER_IMAGE": 6}
     settings = [str(word) for pair in overrides.items() for word in pair]
     own = [*settings, "MODEL.DEVICE", "cpu", "MODEL.WEIGHTS", str(onenet)]
-    expected = Predictor(read_config(CONFIGS / "onenet.res18.nodcn.yaml", own))(picture)
+    expected = Predictor(read_config(PUBLISHED / "onenet.res18.nodcn.yaml", own))(picture)
 
     detector = Detector.from_checkpoint(onenet, overrides, device="cpu")
 

@@ -9,7 +9,7 @@ from baselines.detector_retrieval.detector.config_check import check_training
 from baselines.detector_retrieval.detector.evaluation_task import evaluate_task
 from baselines.detector_retrieval.detector.train_detector import main
 from baselines.detector_retrieval.detector.training import train_task
-from baselines.detector_retrieval.detector.weights import load_detector, trained_detector
+from baselines.detector_retrieval.detector.weights import load_detector, trained_checkpoint
 from os2d.console import ConsoleRun, RunInterruptedError
 from os2d.errors import ConfigError, DataError, TrainingDivergedError
 from tests.unit.detector_case import SMALL_DETECTOR, draw_small_shelf, same_weights, small_config
@@ -71,7 +71,7 @@ def test_interrupted_everywhere_equals_uninterrupted(
 def test_the_needed_training_is_evaluated(trained: tuple[Path, dict[str, float]], shelf: Path, tmp_path: Path) -> None:
     folder, _ = trained
     config = small_config(shelf)
-    best = load_detector(config, trained_detector(folder), torch.device("cpu")).state_dict()
+    best = load_detector(config, trained_checkpoint(folder), torch.device("cpu")).state_dict()
     assert same_weights(best, network(folder / "model_best.pth"))
     with ConsoleRun(tmp_path, seed=3, inputs={"detector": folder}) as run:
         metrics = evaluate_task(config, run)

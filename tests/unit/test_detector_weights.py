@@ -13,7 +13,7 @@ from baselines.detector_retrieval.detector.catalog import weights_path
 from baselines.detector_retrieval.detector.config_check import check_training
 from baselines.detector_retrieval.detector.fingerprints import evaluation_fingerprints
 from baselines.detector_retrieval.detector.model import Detector, build_detector
-from baselines.detector_retrieval.detector.weights import BODY, load_start_weights, load_weights_into, trained_detector
+from baselines.detector_retrieval.detector.weights import BODY, load_init_model, load_start_weights, trained_checkpoint
 from os2d.errors import CheckpointError, ConfigError
 from os2d.run import MissingInput
 from tests.unit.detector_case import same_weights, small_config
@@ -30,7 +30,7 @@ def test_a_published_checkpoint_is_loaded_whole(tmp_path: Path) -> None:
     assert not same_weights(source.state_dict(), target.state_dict())
     wrapped = {f"module.{name}": tensor for name, tensor in source.state_dict().items()}
     torch.save({"model": wrapped, "iteration": 7}, tmp_path / "model_best.pth")
-    load_weights_into(target, trained_detector(tmp_path))
+    load_init_model(target, trained_checkpoint(tmp_path))
     assert same_weights(source.state_dict(), target.state_dict())
 
 
@@ -38,7 +38,7 @@ def test_a_resnet_of_torchvision_fills_the_body_alone(tmp_path: Path) -> None:
     resnet, detector = resnet18(), detector_of(1, **FROZEN)
     before = {name: tensor.clone() for name, tensor in detector.state_dict().items()}
     torch.save(resnet.state_dict(), tmp_path / "resnet.pth")
-    load_weights_into(detector, tmp_path / "resnet.pth")
+    load_init_model(detector, tmp_path / "resnet.pth")
     after, source = detector.state_dict(), resnet.state_dict()
     assert torch.equal(after[f"{BODY}stem.conv1.weight"], source["conv1.weight"])
     assert torch.equal(after[f"{BODY}layer4.1.bn2.running_var"], source["layer4.1.bn2.running_var"])
@@ -53,7 +53,7 @@ def test_a_resnet_of_caffe2_fills_the_body_with_folded_norms(tmp_path: Path) -> 
     with (tmp_path / "R-50.pkl").open("wb") as stream:
         blobs = {name: np.full(shape, number, dtype=np.float32) for number, (name, shape) in enumerate(shapes.items())}
         pickle.dump({"blobs": {**blobs, "fc1000_w": np.zeros((2, 2), np.float32)}}, stream)
-    load_weights_into(detector, tmp_path / "R-50.pkl")
+    load_init_model(detector, tmp_path / "R-50.pkl")
     body = detector.backbone.body.state_dict()
     np.testing.assert_array_equal(body["stem.bn1.weight"], blobs["res_conv1_bn_s"])
     np.testing.assert_array_equal(body["layer3.5.conv2.weight"], blobs["res4_5_branch2b_w"])
@@ -91,14 +91,14 @@ def test_a_file_that_does_not_fit_changes_nothing_and_names_the_keys(tmp_path: P
     del weights["backbone.fpn.fpn_inner1.bias"]
     torch.save({"model": weights}, tmp_path / "other.pth")
     with pytest.raises(CheckpointError, match=r"1 missing: backbone.fpn.fpn_inner1.bias.*rpn.head.conv.weight \(3, 16"):
-        load_weights_into(detector, tmp_path / "other.pth")
+        load_init_model(detector, tmp_path / "other.pth")
     assert same_weights(before, detector.state_dict())
 
 
 def test_something_else_is_refused(tmp_path: Path) -> None:
     torch.save({"weight": torch.zeros(3)}, tmp_path / "else.pth")
     with pytest.raises(CheckpointError, match="expected a detector"):
-        load_weights_into(detector_of(1), tmp_path / "else.pth")
+        load_init_model(detector_of(1), tmp_path / "else.pth")
 
 
 def test_missing_weights_are_never_replaced_by_random_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,12 +4,12 @@ import socket
 
 import pytest
 
-from orchestration.attempt import Ending, Outcome
 from orchestration.describe import Experiment, Resources
 from orchestration.distributed.meeting import Meeting, Report, Wish
 from orchestration.distributed.node import Node, node_environment, rendezvous_here, this_node
 from orchestration.distributed.team import Team
 from orchestration.distributed.verdict import verdict
+from orchestration.ending import Ending, Outcome
 from orchestration.errors import ExitCode, LaunchError, ResourcesError
 from orchestration.launch.machine import require_fit
 from orchestration.plan import plan

@@ -5,10 +5,10 @@ import time
 
 import pytest
 
-from orchestration.attempt import Outcome
 from orchestration.claim import Owner
 from orchestration.drivers import recorded
 from orchestration.durable import to_json
+from orchestration.ending import Outcome
 from orchestration.garbage import DAY_SECONDS, WEEK_SECONDS, Kind, delete, find_garbage
 from orchestration.journal_records import State
 from orchestration.runs import Runs

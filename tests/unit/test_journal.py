@@ -15,10 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestration import attempt
-from orchestration.attempt import Attempt, Ending, Held, Outcome, claim_next, now_ms
+from orchestration.attempt import Attempt, Held, claim_next, now_ms
 from orchestration.claim import STALE_SECONDS, Owner, process_start, silent_for
 from orchestration.describe import Experiment, Need, Variant, seeds
 from orchestration.durable import LineWriter, create_whole, from_json, read_lines, to_json, write_whole
+from orchestration.ending import Ending, Outcome
 from orchestration.errors import JournalError, NewerFormatError
 from orchestration.journal import FORMAT
 from orchestration.journal_records import Heartbeat, State

@@ -6,8 +6,8 @@ import json
 import pytest
 from rich.console import Console
 
-from orchestration.attempt import Outcome
 from orchestration.describe import Experiment, Need, Resources, Variant
+from orchestration.ending import Outcome
 from orchestration.errors import ExitCode, ResourcesError
 from orchestration.journal_records import State
 from orchestration.launch import Halt

@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
-from orchestration.attempt import Outcome
 from orchestration.durable import make_folder
+from orchestration.ending import Outcome
 from orchestration.errors import DescriptionError
 from orchestration.logs import Wanted, _Log, _start_of_last_lines, follow_logs, print_logs
 from orchestration.runs import Runs

@@ -10,12 +10,12 @@ from baselines.coae.modeling.model import build_coae
 from baselines.coae.modeling.weights import load_init_model as load_coae
 from baselines.detector_retrieval.detector.config import default_config as detector_config
 from baselines.detector_retrieval.detector.model import build_detector
-from baselines.detector_retrieval.detector.weights import load_weights_into
+from baselines.detector_retrieval.detector.weights import load_init_model
 from baselines.detector_retrieval.retrieval.network import NetworkDescription, build_network
 from baselines.detector_retrieval.retrieval.weights import load_start_weights, load_whitening_layer
 from baselines.onenet.data.catalog import find_source
 from baselines.onenet.data.coco_file import read_coco
-from baselines.onenet.weights import read_detector_weights
+from baselines.onenet.modeling.weights import read_detector_weights
 from os2d.config import default_config
 from os2d.data.dataset import DatasetOneShotDetection, build_dataset
 from os2d.data.miniature.coco import write_coco
@@ -173,7 +173,7 @@ def test_the_detector_starts_from_caffe2_and_from_a_classifier(name, tmp_path):
     config = detector_config()
     config.MODEL.BACKBONE.CONV_BODY = "R-18-FPN"
     config.MODEL.ROI_BOX_HEAD.MLP_HEAD_DIM = 16
-    load_weights_into(build_detector(config), written(name, tmp_path))
+    load_init_model(build_detector(config), written(name, tmp_path))
 
 
 @pytest.mark.parametrize("name", ["imagenet-caffe-resnet50-features-ac468af.pth", "model_best_cirtorch.pth.tar"])

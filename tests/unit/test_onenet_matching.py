@@ -4,12 +4,12 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torchvision.ops import generalized_box_iou, sigmoid_focal_loss
 
-from baselines.onenet.batch_targets import BatchTargets, join_targets
 from baselines.onenet.config import default_config
-from baselines.onenet.losses import Criterion, focal_loss
-from baselines.onenet.matcher import match_hungarian, match_minimum_cost
-from baselines.onenet.matching_cost import NEVER, MatchingCost
-from baselines.onenet.overlap import generalised_iou
+from baselines.onenet.modeling.batch_targets import BatchTargets, join_targets
+from baselines.onenet.modeling.losses import Criterion, focal_loss
+from baselines.onenet.modeling.matcher import match_hungarian, match_minimum_cost
+from baselines.onenet.modeling.matching_cost import NEVER, MatchingCost
+from baselines.onenet.modeling.overlap import generalised_iou
 from baselines.onenet.structures import HeadOutput, Targets
 from os2d.errors import ConfigError
 from os2d.structures.sizes import Size

@@ -15,7 +15,6 @@ from experiments.table3_retail import retail_table
 from experiments.table4_instre import instre_table
 from orchestration.describe import Table
 from orchestration.plan import plan
-from orchestration.tables.lines import lines_of
 from orchestration.tables.references import reference_template
 
 PUBLISHED = {
@@ -149,7 +148,7 @@ def test_every_cell_of_every_table_has_its_trials(tmp_path, monkeypatch):
     ]
     found = plan(tables)
     for table in tables:
-        for line in lines_of(table, found):
+        for line in found.lines_of(table):
             for column, trials in zip(table.columns, line.cells, strict=True):
                 empty = line.row.unfilled or column.name in line.row.not_applicable
                 full = 10 if column.is_pooled else 1
@@ -159,5 +158,5 @@ def test_every_cell_of_every_table_has_its_trials(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("make", [ablation_table, initialisations_table, retail_table, instre_table])
 def test_more_seeds_are_more_trials_of_every_cell(make):
-    lines = lines_of(make(seeds=3), plan([make(seeds=3)]))
+    lines = plan([make(seeds=3)]).lines_of(make(seeds=3))
     assert {len(trials) for line in lines for trials in line.cells} <= {0, 3}

@@ -7,7 +7,8 @@ import pytest
 
 from orchestration.describe import Column, Experiment, Need, Space, Table, Variant, grid, seeds
 from orchestration.errors import DescriptionError, OverrideError
-from orchestration.plan import Trial, plan
+from orchestration.plan import plan
+from orchestration.trial_description import Trial
 
 TASK = "tests.integration.counting_task:task"
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from baselines import legacy_boxes
 from baselines.coae.modeling.rpn import clip_to_sizes
 from baselines.legacy_boxes import LegacyBoxCoder, suppress_legacy
-from baselines.onenet.overlap import generalised_iou
+from baselines.onenet.modeling.overlap import generalised_iou
 from os2d.data.augment import CropBox, Flips, crop_boxes
 from os2d.engine.average_precision import _inclusive_iou
 from os2d.modeling.anchors import anchor_boxes, crops_around_anchors, decode_boxes, encode_boxes

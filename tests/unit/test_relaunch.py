@@ -38,7 +38,8 @@ def chain(failures_file):
 
 def fail(runs, planned):
     """Let the first trial of the chain have failed, and the others wait for it."""
-    from orchestration.attempt import Ending, Outcome, now_ms
+    from orchestration.attempt import now_ms
+    from orchestration.ending import Ending, Outcome
 
     for entry in planned.entries:
         runs.create(next(trial for trial in planned.trials if trial.signature == entry.signature))

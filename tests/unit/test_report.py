@@ -7,8 +7,8 @@ from html.parser import HTMLParser
 import pytest
 from PIL import Image
 
-from orchestration.attempt import Outcome
 from orchestration.describe import Column, Table
+from orchestration.ending import Outcome
 from orchestration.plan import Plan
 from orchestration.report.page import report_name, write_report
 from tests.unit.trial_folders import START_MS, create, done, end, finish, log, make_plan, make_trial, sample, start

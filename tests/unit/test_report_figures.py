@@ -6,8 +6,8 @@ import re
 import pytest
 from PIL import Image
 
-from orchestration.attempt import Outcome
 from orchestration.describe import Sweep, choice, grid, loguniform
+from orchestration.ending import Outcome
 from orchestration.report.axes import scale_of, tick_text
 from orchestration.report.cost import energy_kwh
 from orchestration.report.figures import Line, curves_svg, looks_of

@@ -13,7 +13,7 @@ from baselines.detector_retrieval.retrieval.mining import hardest_negatives
 from baselines.detector_retrieval.retrieval.network import NetworkDescription, build_network
 from baselines.detector_retrieval.retrieval.pairs import Overlap, evaluation_queries, training_pairs
 from baselines.detector_retrieval.retrieval.prepared import read_training_set
-from baselines.detector_retrieval.retrieval.weights import checkpoint, load_network, load_start_weights
+from baselines.detector_retrieval.retrieval.weights import checkpoint, load_init_model, load_network
 from baselines.detector_retrieval.retrieval.whitening import load_whitening
 from os2d.errors import CheckpointError, DataError
 from os2d.modeling.conversion.cirtorch import PREFIXES
@@ -109,7 +109,7 @@ def test_training_starts_from_every_layout(layout: str, network_file: Path, tmp_
     torch.save(content, tmp_path / "start.pth")
     network = build_network(NetworkDescription("resnet18", whitening=True), torch.Generator().manual_seed(8))
     own = network.whiten.weight.clone() if network.whiten is not None else None
-    load_start_weights(network, tmp_path / "start.pth")
+    load_init_model(network, tmp_path / "start.pth")
 
     torch.testing.assert_close(network.state_dict()["features.7.1.conv2.weight"], features["features.7.1.conv2.weight"])
     assert own is not None

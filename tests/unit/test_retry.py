@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.attempt import Attempt, Ending, Outcome
+from orchestration.attempt import Attempt
 from orchestration.claim import Owner
+from orchestration.ending import Ending, Outcome
 from orchestration.retry import BUDGETS, LONGEST_PAUSE_SECONDS, judge
 
 

@@ -10,6 +10,7 @@ from PIL import Image
 
 from os2d.detector import LearnedClasses
 from os2d.errors import CheckpointError, ConfigError
+from os2d.serve.app import PAGE
 from os2d.serve.server import run_server
 from os2d.serve.settings import ServeSettings, read_settings
 from tests.unit.held_detector import HeldDetector
@@ -154,7 +155,8 @@ def test_every_answer_forbids_scripts_from_elsewhere(client, path):
 
 def test_the_page_is_served_with_its_files(client):
     assert "<html" in client.get("/").text
-    for path, kind in (("/page.js", "javascript"), ("/page.css", "css")):
+    modules = [f"/{path.name}" for path in PAGE.glob("*.js")]
+    for path, kind in (*((module, "javascript") for module in modules), ("/page.css", "css")):
         assert kind in client.get(path).headers["content-type"]
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from orchestration.describe import Resources
 from orchestration.launch.slurm.arrays import Array, arrays, limits
-from orchestration.plan import Trial
+from orchestration.trial_description import Trial
 from tests.unit.trial_folders import make_trial
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.launch.slurm.command import SlurmError, complaint
-from orchestration.launch.slurm.queue import JobState, endings, forget_snapshot, snapshot
+from orchestration.slurm.command import SlurmError, complaint
+from orchestration.slurm.queue import JobState, endings, forget_snapshot, snapshot
 
 
 @pytest.fixture

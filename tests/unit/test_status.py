@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from orchestration.attempt import Outcome
 from orchestration.describe import Resources
+from orchestration.ending import Outcome
 from orchestration.errors import DescriptionError
 from orchestration.journal_records import Heartbeat, State
 from orchestration.runs import Named, Runs

@@ -25,12 +25,13 @@ from orchestration.experiment_file import ExperimentFile
 from orchestration.launch.driver import launch, unfinished
 from orchestration.launch.local import LocalLauncher
 from orchestration.launch.sweeps.in_turn import require_follower, without_pruning
-from orchestration.plan import Trial, plan
+from orchestration.plan import plan
 from orchestration.runs import Runs, identity_of
 from orchestration.sweep.record import Suggestion, SweepRecord, chosen_points
 from orchestration.sweep.settings import settings_of, sweeps_of
 from orchestration.sweep.table import sweep_tables
 from orchestration.tables.sources import FolderSource
+from orchestration.trial_description import Trial
 
 ROOT = Path(__file__).resolve().parents[2]
 TASK = "tests.integration.counting_task:task"

@@ -6,8 +6,8 @@ import statistics
 
 import pytest
 
-from orchestration.attempt import Outcome
 from orchestration.describe import Column, Row, Table
+from orchestration.ending import Outcome
 from orchestration.errors import DescriptionError
 from orchestration.runs import Runs
 from orchestration.tables.build import build_table

@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from orchestration import stop
-from orchestration.attempt import Attempt, Outcome
+from orchestration.attempt import Attempt
 from orchestration.checkpoints import Checkpoints
 from orchestration.describe import Experiment, Need, Resources
+from orchestration.ending import Outcome
 from orchestration.errors import JournalError
 from orchestration.journal_records import State
 from orchestration.plan import plan

@@ -15,10 +15,11 @@ from orchestration.attempt import Attempt, Ending, Outcome
 from orchestration.describe import Experiment, Resources, Table
 from orchestration.durable import LineWriter, to_json
 from orchestration.journal import TrialFolder
-from orchestration.plan import Entry, Plan, Trial
+from orchestration.plan import Entry, Plan
 from orchestration.runs import Runs
 from orchestration.signature import signature_of
 from orchestration.tracking.store_location import StoreLocation
+from orchestration.trial_description import Trial
 
 START_MS = 1_700_000_000_000
 CONFIG = {"train": {"optim": {"lr": 0.1, "max_iter": 20}}, "eval": {"scales": [0.5, 1.0]}, "name": "a b"}

@@ -17,9 +17,9 @@ from typing import IO
 from orchestration.drivers import new_log
 from orchestration.durable import make_folder, read_whole, to_json, write_whole
 from orchestration.errors import ExitCode, LaunchError
-from orchestration.launch.slurm.command import SlurmError, complaint, slurm
 from orchestration.launch.slurm.options import SlurmOptions, python_of, sbatch_flags, set_up
 from orchestration.resources import Resources
+from orchestration.slurm.command import SlurmError, complaint, slurm
 
 LOOK_SECONDS = 1.0
 ASK_SECONDS = 10.0

@@ -18,15 +18,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from orchestration.claim import current_job
 from orchestration.distributed.node import free_port, routable_address
 from orchestration.drivers import LOG_VARIABLE
 from orchestration.errors import ExitCode, LaunchError
 from orchestration.launch.ray.cluster_folder import folder_of, held
 from orchestration.launch.ray.in_slurm import Job, Manifest
 from orchestration.launch.ray.launcher import ENVIRONMENT
-from orchestration.launch.slurm.command import slurm
 from orchestration.launch.slurm.job import StopAsked, back_to_the_queue
+from orchestration.slurm.around import current_job
+from orchestration.slurm.command import slurm
 
 HEAD_SECONDS = 180.0
 """The head may take so long to answer, and the other nodes again to join."""

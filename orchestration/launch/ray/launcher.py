@@ -19,21 +19,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestration.attempt import Outcome
 from orchestration.claim import process_start
 from orchestration.durable import make_folder
+from orchestration.ending import Outcome
 from orchestration.errors import DescriptionError, LaunchError, ResourcesError
 from orchestration.launch import Halt
 from orchestration.launch.machine import available_cpus, chosen_gpus, require_fit
 from orchestration.launch.worker import STOP_SECONDS
-from orchestration.plan import Trial
 from orchestration.resources import Resources
 from orchestration.retry import BUDGETS
 from orchestration.runs import Runs
+from orchestration.trial_description import Trial
 
 if TYPE_CHECKING:
     from orchestration.launch.ray.trainable import Session
-    from orchestration.launch.sweeps.in_turn import SweepRun
+    from orchestration.launch.sweeps.contract import SweepRun
 
 CONNECT_SECONDS = 10.0
 GRACE_SECONDS = 7.0

@@ -9,8 +9,8 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from orchestration.launch.ray.trainable import Session
-from orchestration.plan import Trial
 from orchestration.runs import Runs
+from orchestration.trial_description import Trial
 
 
 class NeedsFirst(Searcher):

@@ -22,7 +22,7 @@ from orchestration.resources import Resources
 from orchestration.runs import Runs
 
 if TYPE_CHECKING:
-    from orchestration.launch.sweeps.in_turn import Rule, SweepRun
+    from orchestration.launch.sweeps.contract import Rule, SweepRun
 
 WORST = 1e300
 """Stands for a value that is not a number: such a trial is worse than any other."""

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from orchestration.claim import JOB_PREFIX
 from orchestration.resources import Resources
+from orchestration.slurm.around import JOB_PREFIX
 from orchestration.trial_description import Trial
 
 

@@ -6,14 +6,19 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from orchestration.attempt import Ending, Outcome, now_ms
-from orchestration.claim import JOB_PREFIX
+from orchestration.attempt import now_ms
+from orchestration.ending import Ending, Outcome
 from orchestration.journal import TrialFolder
 from orchestration.launch.slurm.arrays import Array, arrays, limits
-from orchestration.launch.slurm.command import SlurmError
 from orchestration.launch.slurm.limits import most_elements
 from orchestration.launch.slurm.options import SlurmOptions
-from orchestration.launch.slurm.queue import (
+from orchestration.launch.slurm.submission import Ledger, Manifest, queue_name
+from orchestration.launch.slurm.submit import submit
+from orchestration.retry import judge
+from orchestration.runs import Runs
+from orchestration.slurm.around import JOB_PREFIX
+from orchestration.slurm.command import SlurmError
+from orchestration.slurm.queue import (
     ENDINGS,
     NEVER_SATISFIED,
     JobState,
@@ -21,11 +26,7 @@ from orchestration.launch.slurm.queue import (
     forget_snapshot,
     snapshot,
 )
-from orchestration.launch.slurm.submission import Ledger, Manifest, queue_name
-from orchestration.launch.slurm.submit import submit
-from orchestration.plan import Trial
-from orchestration.retry import judge
-from orchestration.runs import Runs
+from orchestration.trial_description import Trial
 
 MOST_SUBMISSIONS = 10
 """Jobs submitted for one trial in one launch that ended before any worker could start."""

@@ -15,14 +15,14 @@ import threading
 from pathlib import Path
 from types import FrameType
 
-from orchestration.claim import JOB_PREFIX, current_job
 from orchestration.distributed.node import node_environment, rendezvous_here
 from orchestration.errors import ExitCode
 from orchestration.journal import TrialFolder
-from orchestration.launch.slurm.command import SlurmError, slurm
 from orchestration.launch.slurm.submission import GIVEN_UP, Manifest, Submission
 from orchestration.launch.worker import MOST_STARTS, Next, Step, Worker
 from orchestration.resources import Resources
+from orchestration.slurm.around import JOB_PREFIX, current_job
+from orchestration.slurm.command import SlurmError, slurm
 
 POLL_SECONDS = 0.1
 ELSEWHERE_SECONDS = 5.0

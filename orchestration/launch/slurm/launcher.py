@@ -12,18 +12,18 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from orchestration.claim import JOB_PREFIX
 from orchestration.distributed.node import RENDEZVOUS_VARIABLE
 from orchestration.errors import ExitCode
 from orchestration.launch import Halt
-from orchestration.launch.slurm.command import SlurmError, require_commands, slurm
 from orchestration.launch.slurm.following import Following
 from orchestration.launch.slurm.limits import require_possible
 from orchestration.launch.slurm.options import SlurmOptions, as_line, python_of, sbatch_flags, set_up
-from orchestration.launch.slurm.queue import forget_snapshot
 from orchestration.launch.worker import THREAD_VARIABLES, worker_environment
 from orchestration.resources import Resources
 from orchestration.runs import Runs
+from orchestration.slurm.around import JOB_PREFIX
+from orchestration.slurm.command import SlurmError, require_commands, slurm
+from orchestration.slurm.queue import forget_snapshot
 from orchestration.trial_description import Trial
 
 logger = logging.getLogger(__name__)

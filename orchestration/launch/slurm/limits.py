@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orchestration.errors import ResourcesError
-from orchestration.launch.slurm.command import SlurmError, slurm
 from orchestration.launch.slurm.options import MEBIBYTE, SlurmOptions, sbatch_flags
-from orchestration.plan import Trial
 from orchestration.resources import Resources
+from orchestration.slurm.command import SlurmError, slurm
+from orchestration.trial_description import Trial
 
 DEFAULT_MOST_ELEMENTS = 1001
 PERMANENT = ("invalid", "permitted", "denied", "unrecognized", "ambiguous", "memory specification")

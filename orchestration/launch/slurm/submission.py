@@ -24,11 +24,11 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from orchestration.attempt import now_ms
-from orchestration.claim import JOB_PREFIX
 from orchestration.durable import create_whole, make_folder, read_whole, to_json, write_whole
 from orchestration.errors import LaunchError
-from orchestration.launch.slurm.queue import JobState
 from orchestration.resources import Resources
+from orchestration.slurm.around import JOB_PREFIX
+from orchestration.slurm.queue import JobState
 
 LOCK_SECONDS = 600.0
 GIVEN_UP = "given up: "

@@ -15,9 +15,9 @@ from typing import Any
 
 from orchestration.errors import LaunchError
 from orchestration.launch.slurm.arrays import Array
-from orchestration.launch.slurm.command import SlurmError, complaint, outside_of_jobs
 from orchestration.launch.slurm.options import SlurmOptions, python_of, sbatch_flags, set_up
 from orchestration.launch.slurm.submission import Submission
+from orchestration.slurm.command import SlurmError, complaint, outside_of_jobs
 
 
 def submit(submission: Submission, name: str, array: Array, limit: int | None, options: SlurmOptions) -> str:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from orchestration.describe import ASHA, HyperBand, Sweep
 from orchestration.journal import TrialFolder
 from orchestration.journal_records import State
-from orchestration.plan import Entry, Plan, Trial, plan
+from orchestration.launch.sweeps.contract import Rule
+from orchestration.plan import Entry, Plan, plan
 from orchestration.runs import Runs
 from orchestration.sweep.record import Suggestion, SweepRecord
 from orchestration.sweep.search import Observation, suggest
-
-if TYPE_CHECKING:
-    from orchestration.launch.sweeps.in_turn import Rule
+from orchestration.trial_description import Trial
 
 
 class PointRun:

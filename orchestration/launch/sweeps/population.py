@@ -13,21 +13,20 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from orchestration.checkpoints import Checkpoints
 from orchestration.describe import PBT, Sweep
 from orchestration.errors import DescriptionError
 from orchestration.journal import TrialFolder
 from orchestration.journal_records import Perturbation, State
-from orchestration.plan import Plan, Trial
+from orchestration.launch.sweeps.contract import Rule
+from orchestration.plan import Plan
 from orchestration.resolve import defaults_of
 from orchestration.runs import Runs
 from orchestration.spaces import Choice, Domain, LogUniform, RandInt, Uniform
 from orchestration.sweep.record import SweepRecord
-
-if TYPE_CHECKING:
-    from orchestration.launch.sweeps.in_turn import Rule
+from orchestration.trial_description import Trial
 
 
 @dataclass

@@ -1,17 +1,13 @@
-"""The rows of a table with the trials of each cell, as the description selects them from a plan."""
+"""The rows of a table with the trials of each cell, as the description selects them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from orchestration.describe_tables import Column, Row, Table
 from orchestration.errors import DescriptionError
 from orchestration.trial_description import Trial
-
-if TYPE_CHECKING:
-    from orchestration.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -27,20 +23,12 @@ class Line:
         return list({trial.signature: trial for trials in self.cells for trial in trials}.values())
 
 
-def lines_of(table: Table, plan: Plan) -> list[Line]:
-    """Return the rows of a table.
+def lines_of(table: Table, trials: Sequence[Trial]) -> list[Line]:
+    """Return the rows of a table over these trials of its experiments.
 
     Raises:
-        DescriptionError: it names an experiment that the plan does not have, or a cell that no trial, or that several
-            configurations would fill.
+        DescriptionError: there is a cell that no trial, or that several configurations would fill.
     """
-    trials: list[Trial] = []
-    for name in table.experiment_names:
-        of_experiment = plan.trials_of(name)
-        if not of_experiment:
-            known = ", ".join(sorted({entry.experiment for entry in plan.entries if entry.requested}))
-            raise DescriptionError(f"table {table.name!r}: there is no experiment {name!r}; the file has: {known}")
-        trials += of_experiment
     if table.rows is None:
         return [
             Line(Row(title), tuple(_cell(Row(title), column, own, table) for column in table.columns))

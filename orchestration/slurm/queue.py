@@ -1,6 +1,6 @@
 """What SLURM says of jobs: one call for all of those that wait or run, one for how others ended.
 
-Jobs are named as in claims: :data:`~orchestration.claim.JOB_PREFIX` says how.
+Jobs are named as everywhere here: :data:`~orchestration.slurm.around.JOB_PREFIX` says how.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from orchestration.attempt import Outcome
-from orchestration.claim import JOB_PREFIX
-from orchestration.launch.slurm.command import SlurmError, slurm
+from orchestration.ending import Outcome
+from orchestration.slurm.around import JOB_PREFIX
+from orchestration.slurm.command import SlurmError, slurm
 
 CACHE_SECONDS = 10.0
 JOBS_PER_CALL = 500

@@ -1,0 +1,1 @@
+"""SLURM's commands, its queue, and the job around this process."""
