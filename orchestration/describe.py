@@ -38,7 +38,7 @@ from orchestration.spaces import (
     when,
     zipped,
 )
-from orchestration.sweep.methods import ASHA, BOHB, PBT, TPE, HyperBand, MedianStopping, Random, Scheduler, Searcher
+from orchestration.sweep_methods import ASHA, BOHB, PBT, TPE, HyperBand, MedianStopping, Random, Scheduler, Searcher
 from orchestration.written import NAME, require, require_distinct, require_each, require_mapping, require_name
 
 __all__ = [

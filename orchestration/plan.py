@@ -14,7 +14,7 @@ from orchestration.errors import DescriptionError
 from orchestration.expand import Draft, Expansion, Key
 from orchestration.resolve import Defaults, Members, changed_members, defaults_of
 from orchestration.signature import PartialSignature, canonical_json
-from orchestration.sweep.settings import population_of
+from orchestration.sweep_settings import population_of
 from orchestration.table_lines import Line, lines_of
 from orchestration.trial_description import Trial
 

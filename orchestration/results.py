@@ -16,11 +16,11 @@ from orchestration.sweep.table import sweep_tables
 from orchestration.tables.build import build_table
 from orchestration.tables.contract import Source
 from orchestration.tables.formats import to_terminal
+from orchestration.tables.keeping import keep_tables
 from orchestration.tables.result import TableResult
 from orchestration.tables.sources import FolderSource, MlflowSource
 from orchestration.tracking.store_location import StoreAwayError, StoreError, StoreLocation
 from orchestration.tracking.sync import Follower, sync
-from orchestration.tracking.tables import keep_tables
 
 MOST_PICTURES = 3
 

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, Protocol
+from typing import Any, BinaryIO, NoReturn, Protocol
 
 from orchestration.attempt import Attempt, now_ms
 from orchestration.checkpoints import Checkpoints, step_of
@@ -16,9 +16,6 @@ from orchestration.durable import LineWriter, make_folder, write_whole
 from orchestration.journal import TrialFolder
 from orchestration.stop import StopReason, StopRequest
 from orchestration.trial_description import Trial
-
-if TYPE_CHECKING:
-    from orchestration.distributed.team import Team  # torch: only where several processes work together
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +29,27 @@ class Progress(Protocol):
 
     step: int
     total: int
+
+
+class Team(Protocol):
+    """The processes that compute the trial together, as one of them sees the others."""
+
+    @property
+    def rank(self) -> int:
+        """Of this process."""
+
+    @property
+    def size(self) -> int:
+        """How many processes there are."""
+
+    def should_stop(self, step: int) -> bool:
+        """Tell whether this process, having done so many steps, should stop now."""
+
+    def tell_checkpoint(self, step: int | None) -> None:
+        """Let the others resume what the first process has resumed; None for a fresh start."""
+
+    def chosen_checkpoint(self) -> int | None:
+        """Return the step of the state that the first process has resumed; waits for it."""
 
 
 class TrialRun:

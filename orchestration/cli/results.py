@@ -72,7 +72,7 @@ def table(
 ) -> None:
     """Print the tables of FILE: mean and standard deviation over seeds, and why a cell is empty."""
     from orchestration.results import table_results
-    from orchestration.sweep.settings import sweeps_of
+    from orchestration.sweep_settings import sweeps_of
     from orchestration.tables import references
     from orchestration.tables.formats import render, to_page, to_terminal
 

@@ -22,7 +22,7 @@ from orchestration.ending import Outcome
 from orchestration.errors import ExitCode, LaunchError
 from orchestration.journal import TrialFolder
 from orchestration.stop import PARENT_VARIABLE, StopRequest
-from orchestration.trial import redirect_output, run_task
+from orchestration.task_run import redirect_output, run_task
 from orchestration.trial_run import TrialRun
 
 RELAY_SECONDS = 0.5

@@ -11,7 +11,7 @@ from pathlib import Path
 from orchestration.attempt import Attempt, now_ms
 from orchestration.describe import Sweep
 from orchestration.plan import Plan
-from orchestration.sweep.settings import sweeps_of
+from orchestration.sweep_settings import sweeps_of
 from orchestration.table_lines import setting_title
 from orchestration.tables.sources import FolderResults, FolderSource
 from orchestration.tracking.marks import marks_file, read_marks

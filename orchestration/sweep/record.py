@@ -21,7 +21,7 @@ from orchestration.durable import LineWriter, create_whole, make_folder, read_li
 from orchestration.errors import LaunchError
 from orchestration.runs import Runs, file_name
 from orchestration.signature import SHOWN_DIGITS, canonical_json, signature_of
-from orchestration.sweep.settings import settings_of, sweeps_of
+from orchestration.sweep_settings import settings_of, sweeps_of
 
 
 @dataclass(frozen=True)

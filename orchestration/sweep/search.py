@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from orchestration.describe import Point, Sweep
 from orchestration.spaces import Choice, Domain, LogUniform, RandInt, Uniform
-from orchestration.sweep.methods import BOHB, TPE
+from orchestration.sweep_methods import BOHB, TPE
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

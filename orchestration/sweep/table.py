@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from orchestration.describe import Column, Sweep, Table
 from orchestration.plan import Plan
-from orchestration.sweep.settings import sweeps_of
+from orchestration.sweep_settings import sweeps_of
 from orchestration.tables.build import build_table
 from orchestration.tables.contract import Source
 from orchestration.tables.result import TableResult

@@ -32,7 +32,6 @@ from orchestration.tracking.marks import (
 from orchestration.tracking.metric_names import mlflow_names
 from orchestration.tracking.mlflow_store import LONGEST_PARAM, MlflowStore, StoredPoint, StoredRun
 from orchestration.tracking.store_location import StoreError, StoreLocation
-from orchestration.tracking.tables import TRIALS_FILE, Line, trials_csv
 from orchestration.tracking.trial_record import (
     KIND,
     LONG_PARAMS,
@@ -44,6 +43,7 @@ from orchestration.tracking.trial_record import (
     params_of,
     progress_tags,
 )
+from orchestration.tracking.trials_table import TRIALS_FILE, Line, trials_csv
 
 logger = logging.getLogger(__name__)
 

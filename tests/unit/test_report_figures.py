@@ -13,7 +13,7 @@ from orchestration.report.cost import energy_kwh
 from orchestration.report.figures import Line, curves_svg, looks_of
 from orchestration.report.page import write_report
 from orchestration.report.pictures import picture_address
-from orchestration.sweep.methods import TPE
+from orchestration.sweep_methods import TPE
 from tests.unit.trial_folders import START_MS, create, done, end, log, make_plan, make_trial, sample, start
 
 LR, LOSS = "train.optim.lr", "train.objective.class_objective"

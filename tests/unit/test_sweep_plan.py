@@ -28,8 +28,8 @@ from orchestration.launch.sweeps.in_turn import require_follower, without_prunin
 from orchestration.plan import plan
 from orchestration.runs import Runs, identity_of
 from orchestration.sweep.record import Suggestion, SweepRecord, chosen_points
-from orchestration.sweep.settings import settings_of, sweeps_of
 from orchestration.sweep.table import sweep_tables
+from orchestration.sweep_settings import settings_of, sweeps_of
 from orchestration.tables.sources import FolderSource
 from orchestration.trial_description import Trial
 

@@ -22,7 +22,7 @@ from orchestration.distributed.node import free_port, routable_address
 from orchestration.drivers import LOG_VARIABLE
 from orchestration.errors import ExitCode, LaunchError
 from orchestration.launch.ray.cluster_folder import folder_of, held
-from orchestration.launch.ray.in_slurm import Job, Manifest
+from orchestration.launch.ray.job_folder import Job, Manifest
 from orchestration.launch.ray.launcher import ENVIRONMENT
 from orchestration.launch.slurm.job import StopAsked, back_to_the_queue
 from orchestration.slurm.around import current_job
