@@ -389,9 +389,10 @@ def test_nothing_is_printed_even_when_the_tables_are_made(tmp_path):
     assert (ended.stdout, ended.stderr) == ("", "")
 
 
-def test_what_ran_it_is_told_in_tags(root):
-    record = {"launcher": "slurm", "environment": {"SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "3"}}
-    done(root, make_trial(), {"loss": {1: 1.0}}, **record)
+def test_what_ran_it_is_told_in_tags(root, monkeypatch):
+    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "7")
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "3")
+    done(root, make_trial(), {"loss": {1: 1.0}}, launcher="slurm")
     sync(root)
     tags = stored(root)[1]["base-seed0"].tags
     assert tags["oneshot.launcher"] == "slurm"
