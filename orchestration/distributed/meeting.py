@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from torch.distributed import DistError
-from torch.distributed.distributed_c10d import PrefixStore, TCPStore
+from torch.distributed import DistError, PrefixStore, TCPStore  # type: ignore[attr-defined]  # torch does not list them
 
 from orchestration.distributed.node import Node
 from orchestration.durable import from_json, to_json
