@@ -57,7 +57,7 @@ def test_what_a_module_imports_is_exported_and_used() -> None:
     for name, text in MODULES.items():
         for names, module in IMPORT.findall(text):
             for imported in names.split(", "):
-                exported = rf"^export (?:async )?(?:function|const|class) {re.escape(imported)}\b"
+                exported = rf"^export (?:async )?(?:function|const|class) {re.escape(imported)}(?![\w$])"
                 assert re.search(exported, MODULES[module], flags=re.MULTILINE), (name, imported)
                 assert len(re.findall(rf"(?<![\w$]){re.escape(imported)}(?![\w$])", text)) > 1, (name, imported)
 
