@@ -65,6 +65,23 @@ def test_encode_follows_the_rule_for_every_anchor_and_label(rows: list[tuple]) -
             torch.testing.assert_close(loc[label, :, index], encode_boxes(box, anchors[index]))
 
 
+def test_an_overlap_that_equals_a_threshold_is_not_below_it() -> None:
+    """The first anchor is 56 x 56 px; a half and a quarter of it overlap it by exactly that."""
+    coder = BoxCoder(56, 8, positive_iou=0.5, negative_iou=0.25)
+    gt = box_list([(-24, -24, 56, 28, 0, False), (-24, -24, 56, 14, 1, False), (-24, -24, 56, 28, 2, True)])
+    assert coder.encode(gt, IMAGE, NUM_LABELS, FM)[1][:, 0].tolist() == [1, -1, -1, 0]
+
+
+def test_of_boxes_that_overlap_an_anchor_alike_the_first_one_decides() -> None:
+    left, right = (-24, -24, 28, 56), (4, -24, 28, 56)  # the halves of the first anchor
+    for first, second in ((left, right), (right, left)):
+        for is_difficult in (False, True):
+            gt = box_list([(*first, 0, is_difficult), (*second, 0, not is_difficult)])
+            loc, cls = CODER.encode(gt, IMAGE, 1, FM)
+            assert cls[0, 0] == (-1 if is_difficult else 1)
+            torch.testing.assert_close(loc[0, :, 0], encode_boxes(gt.boxes_xyxy[0], CODER.anchors(FM)[0]))
+
+
 @given(st.lists(box_rows, min_size=1, max_size=8))
 def test_decode_undoes_encode(rows: list[tuple]) -> None:
     boxes = box_list(rows).boxes_xyxy[:, None]
