@@ -44,6 +44,18 @@ class Detector(ABC):
 
     Nothing in it changes after it is made. One thread at a time may use it.
 
+    >>> from os2d.config import default_config
+    >>> from os2d.detector.os2d_detector import Os2dDetector
+    >>> from os2d.modeling.model import build_os2d
+    >>> config = default_config()
+    >>> config.model.backbone_arch = "ResNet18"
+    >>> untrained = build_os2d(config)  # a trained one: Detector.from_checkpoint("os2d_v2-train")
+    >>> detector = Os2dDetector(untrained, config, Path("untrained.pth"))
+    >>> tea = detector.learn({"tea": Image.new("RGB", (48, 64), "green")})
+    >>> found = detector.detect(Image.new("RGB", (96, 64)), tea, threshold=-1, scales=[96], max_detections=1)
+    >>> [detection.label for detection in found]
+    ['tea']
+
     Attributes:
         name: of the kind of network.
         weights: the file they came from.

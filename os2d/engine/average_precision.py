@@ -57,6 +57,15 @@ def evaluate_detections(
 ) -> dict[float, VocResult]:
     """Return the result for every IoU threshold.
 
+    >>> import torch
+    >>> from os2d.structures.sizes import Size
+    >>> image, boxes = Size(w=100, h=100), torch.tensor([[10.0, 10.0, 49.0, 49.0], [60.0, 60.0, 99.0, 99.0]])
+    >>> fields = {"labels": torch.tensor([7, 7]), "difficult": torch.tensor([False, False])}
+    >>> found = {"labels": torch.tensor([7]), "scores": torch.tensor([0.9])}
+    >>> results = evaluate_detections([BoxList(boxes[:1], image, found)], [BoxList(boxes, image, fields)], [0.5])
+    >>> results[0.5].mean_ap, results[0.5].recall
+    (0.5, 0.5)
+
     Args:
         detections: per image, fields ``scores`` and ``labels``; brought to the size of the ground truth's image.
         ground_truth: per image, fields ``labels`` and ``difficult``.
@@ -179,7 +188,11 @@ def _result(
 def average_precision(
     hit_ranks: IntArray, ignored_ranks: IntArray, positives: int, use_07_metric: bool = False
 ) -> float:
-    """Return the average precision of a ranking of detections.
+    """Return the average precision of a ranking of detections, from 0 to 1.
+
+    >>> hits = np.array([0, 3])  # hit, miss, miss, hit
+    >>> average_precision(hits, np.array([], dtype=int), positives=2)
+    0.75
 
     Args:
         hit_ranks: how many detections stand before each of those that find a box.

@@ -37,6 +37,9 @@ def interpolated_precision(hit_ranks: NDArray[np.integer], ignored_ranks: NDArra
 
     Precision falls between two hits and recall stands still, so the hits alone determine the curve.
 
+    >>> interpolated_precision(np.array([0, 3]), np.array([], dtype=int)).tolist()  # hit, miss, miss, hit
+    [1.0, 0.5]
+
     Args:
         hit_ranks: how many detections stand before each of those that find a box.
         ignored_ranks: the same for those that do not count at all.

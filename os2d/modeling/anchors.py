@@ -35,7 +35,15 @@ def anchor_boxes(fm_size: Size, side: float, stride: int, device: torch.device) 
 
 
 def encode_boxes(boxes: Tensor, anchors: Tensor) -> Tensor:
-    """Return the codes (..., 4) of boxes relative to anchors: shifts over the anchor size, logs of the size ratios."""
+    """Return the codes (..., 4) of boxes relative to anchors: shifts over the anchor size, logs of the size ratios.
+
+    >>> anchor = torch.tensor([0.0, 0.0, 100.0, 100.0])
+    >>> codes = encode_boxes(torch.tensor([10.0, 0.0, 110.0, 100.0]), anchor)
+    >>> codes
+    tensor([1., 0., 0., 0.])
+    >>> decode_boxes(codes, anchor)
+    tensor([ 10.,   0., 110., 100.])
+    """
     box_center, box_size = _center_and_size(boxes)
     anchor_center, anchor_size = _center_and_size(anchors)
     codes = torch.cat([(box_center - anchor_center) / anchor_size, torch.log(box_size / anchor_size)], dim=-1)

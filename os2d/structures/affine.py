@@ -12,7 +12,20 @@ from os2d.structures.sizes import Size
 
 @dataclass(frozen=True)
 class BoxTransform:
-    """The map ``x' = scale * x + shift`` per axis; a negative scale mirrors the axis."""
+    """The map ``x' = scale * x + shift`` per axis, in pixels; a negative scale mirrors the axis.
+
+    >>> box = torch.tensor([20.0, 10.0, 60.0, 30.0])
+    >>> to_patch = BoxTransform.crop(left=10, top=10).then(BoxTransform.between(Size(w=100, h=50), Size(w=200, h=100)))
+    >>> to_patch.apply(box)
+    tensor([ 20.,   0., 100.,  40.])
+    >>> to_patch.inverse().apply(to_patch.apply(box))
+    tensor([20., 10., 60., 30.])
+    >>> BoxTransform.mirror_x(width=100).apply(box)
+    tensor([40., 10., 80., 30.])
+
+    Raises:
+        ValueError: a scale is zero.
+    """
 
     scale_x: float = 1.0
     scale_y: float = 1.0

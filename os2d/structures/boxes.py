@@ -18,24 +18,41 @@ __all__ = ["BoxList", "box_area", "box_intersection", "box_iou", "clip", "has_ar
 
 
 def box_intersection(boxes_N4: Tensor, others_M4: Tensor) -> Tensor:
-    """Return the area that every box shares with every other box, N x M."""
-    top_left = torch.maximum(boxes_N4[:, None, :2], others_M4[None, :, :2])
-    bottom_right = torch.minimum(boxes_N4[:, None, 2:], others_M4[None, :, 2:])
-    return (bottom_right - top_left).clamp(min=0).prod(dim=-1)
+    """Return the area that every box shares with every other box, N x M.
+
+    >>> others = torch.tensor([[2.0, 0.0, 6.0, 4.0], [5.0, 5.0, 6.0, 6.0]])
+    >>> box_intersection(torch.tensor([[0.0, 0.0, 4.0, 4.0]]), others)
+    tensor([[8., 0.]])
+    """
+    return _shared_area(boxes_N4[:, None], others_M4[None])
 
 
 def paired_iou(boxes: Tensor, others: Tensor) -> Tensor:
-    """Return the intersection over union of boxes and others position by position; both (..., 4), broadcast."""
-    top_left = torch.maximum(boxes[..., :2], others[..., :2])
-    bottom_right = torch.minimum(boxes[..., 2:], others[..., 2:])
-    intersection = (bottom_right - top_left).clamp(min=0).prod(dim=-1)
+    """Return the intersection over union of boxes and others position by position; both (..., 4), broadcast.
+
+    Two boxes without an area give NaN.
+
+    >>> paired_iou(torch.tensor([0.0, 0.0, 4.0, 4.0]), torch.tensor([[0.0, 0.0, 4.0, 4.0], [0.0, 0.0, 4.0, 2.0]]))
+    tensor([1.0000, 0.5000])
+    """
+    intersection = _shared_area(boxes, others)
     area = (boxes[..., 2:] - boxes[..., :2]).prod(dim=-1)
     other_area = (others[..., 2:] - others[..., :2]).prod(dim=-1)
     return intersection / (area + other_area - intersection)
 
 
+def _shared_area(boxes: Tensor, others: Tensor) -> Tensor:
+    top_left = torch.maximum(boxes[..., :2], others[..., :2])
+    bottom_right = torch.minimum(boxes[..., 2:], others[..., 2:])
+    return (bottom_right - top_left).clamp(min=0).prod(dim=-1)
+
+
 def clip(boxes: Tensor, size: Size) -> Tensor:
-    """Return the boxes (..., 4) cut to ``[0, w] x [0, h]``."""
+    """Return the boxes (..., 4) cut to ``[0, w] x [0, h]``.
+
+    >>> clip(torch.tensor([-5.0, 10.0, 700.0, 20.0]), Size(w=640, h=480))
+    tensor([  0.,  10., 640.,  20.])
+    """
     limits = boxes.new_tensor([size.w, size.h, size.w, size.h])
     return torch.minimum(boxes.clamp(min=0), limits)
 
@@ -49,10 +66,19 @@ def has_area(boxes: Tensor) -> Tensor:
 class BoxList:
     """Boxes in an image of a known size, with named values per box; every method returns a new list.
 
+    >>> boxes = torch.tensor([[10.0, 20.0, 30.0, 40.0], [0.0, 0.0, 100.0, 50.0]])
+    >>> found = BoxList(boxes, Size(w=100, h=50), {"scores": torch.tensor([0.9, 0.2])})
+    >>> sure = found[found.field("scores") > 0.5]
+    >>> len(sure), sure.resized(Size(w=200, h=100)).boxes_xyxy.tolist()
+    (1, [[20.0, 40.0, 60.0, 80.0]])
+
     Args:
-        boxes_xyxy: (N, 4) float32.
+        boxes_xyxy: (N, 4), floating point: x and y of the top left corner, then of the bottom right one, in pixels.
         size: of the image the coordinates refer to.
         fields: name -> tensor whose first dimension is N, such as ``labels`` or ``scores``.
+
+    Raises:
+        ValueError: the boxes have another shape or are whole numbers, or a field has another length.
     """
 
     boxes_xyxy: Tensor

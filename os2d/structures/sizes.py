@@ -12,7 +12,11 @@ if TYPE_CHECKING:  # planners read image sizes and need no torch
 
 
 class Size(NamedTuple):
-    """Width and height; hashable."""
+    """Width and height; hashable.
+
+    >>> Size(w=640, h=481).in_cells(16)
+    Size(w=40, h=31)
+    """
 
     w: int
     h: int
@@ -37,6 +41,10 @@ class Size(NamedTuple):
 
 
 def scaled_to_area(size: Size, side: float) -> Size:
-    """Return the size of the same aspect ratio whose area is ``side`` squared, rounded down, at least one pixel."""
+    """Return the size of the same aspect ratio whose area is ``side`` squared, rounded down, at least one pixel.
+
+    >>> scaled_to_area(Size(w=400, h=100), side=240)
+    Size(w=480, h=120)
+    """
     ratio = size.h / size.w
     return Size(max(int(side / sqrt(ratio)), 1), max(int(side * sqrt(ratio)), 1))

@@ -31,6 +31,15 @@ def suppress(boxes_N4: Tensor, scores_N: Tensor, iou_threshold: float) -> Tensor
 
     On a CPU torchvision visits every box once for every box that stays. Here a box that is suppressed is taken out, so
     that the tens of thousands of anchors of an image pyramid quickly become few.
+
+    >>> boxes = torch.tensor([[0.0, 0.0, 10.0, 10.0], [1.0, 0.0, 11.0, 10.0], [20.0, 0.0, 30.0, 10.0]])
+    >>> suppress(boxes, torch.tensor([0.5, 0.9, 0.1]), iou_threshold=0.3)
+    tensor([1, 2])
+
+    Args:
+        boxes_N4: in pixels.
+        scores_N: of the boxes.
+        iou_threshold: a box goes that overlaps more with one of a higher score.
     """
     if len(boxes_N4) <= FEW_BOXES or boxes_N4.device.type != "cpu" or boxes_N4.dtype != torch.float32:
         indices: Tensor = nms(boxes_N4, scores_N, iou_threshold)
