@@ -42,7 +42,7 @@ def bench() -> None:
 @app.command("joint")
 def measure(
     boxes: Annotated[int, typer.Option(min=1, help="proposals in the image")] = 100,
-    classes: Annotated[int, typer.Option(min=1)] = 50,
+    classes: Annotated[int, typer.Option(min=1, help="each with several class images")] = 50,
     architecture: Annotated[str, typer.Option(help="resnet18, resnet34, resnet50 or resnet101")] = "resnet50",
     image_size: Annotated[int, typer.Option(min=1, help="crops have the area of this number squared")] = 240,
     repeat: Annotated[int, typer.Option(min=1, help="timed repetitions; the fastest counts")] = 3,
