@@ -27,6 +27,10 @@ from tests.documents import DOCUMENTS, LANGUAGES, PROGRAMS, ROOT, Command, all_c
 from tests.unit.published_weights import write_published_weights
 
 BY_NAME = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+ROOMS = {room: ROOT / room / "README.md" for room in ("os2d", "orchestration", "experiments")}
+WITH_ROOMS = pytest.mark.parametrize(
+    "document", [*DOCUMENTS, *ROOMS.values()], ids=lambda path: str(path.relative_to(ROOT))
+)
 EXPERIMENTS = (ROOT / "docs" / "experiments.md").read_text(encoding="utf-8")
 
 
@@ -60,7 +64,7 @@ def test_commands_and_options_exist(document):
     assert {command: why for command, why in wrong.items() if why} == {}
 
 
-@BY_NAME
+@WITH_ROOMS
 def test_links_lead_somewhere(document):
     wrong = []
     for target in links(document):
@@ -85,12 +89,20 @@ def test_the_index_names_every_page():
     )
 
 
-@BY_NAME
+@WITH_ROOMS
 def test_files_that_are_named_exist(document):
     paths = [code for code in code_in_text(document) if re.fullmatch(r"[\w./-]+/[\w.-]+\.(py|yml|yaml|md|sh)", code)]
     places = (ROOT, ROOT / "docs", ROOT / "baselines" / "detector_retrieval")
     ours = [path for path in paths if path.split("/")[0] in {*OUR_FOLDERS, "examples"}]
     assert [path for path in ours if not any((place / path).is_file() for place in places)] == []
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_the_list_of_a_room_names_what_is_there(room):
+    rows = re.findall(r"^\| (`[^|]+) \|", ROOMS[room].read_text(encoding="utf-8"), re.M)
+    named = [name for row in rows for name in re.findall(r"`(\w+\.\w+|\w+/)`", row)]
+    assert len(named) > 10
+    assert [name for name in named if not list((ROOT / room).glob(f"**/{name.removesuffix('/')}"))] == []
 
 
 OUR_FOLDERS = {"baselines", "docs", "experiments", "orchestration", "os2d", "tests"}
@@ -101,7 +113,7 @@ SECTIONS = {key.split(".")[0] for key in KEYS}
 FILE_ENDINGS = (".pth", ".py", ".pkl")
 
 
-@BY_NAME
+@WITH_ROOMS
 def test_keys_that_are_named_exist(document):
     named = {code.split()[0] for code in code_in_text(document)}
     keys = {name for name in named if re.fullmatch(r"\w+(\.\w+)+", name) and name.split(".")[0] in SECTIONS}
