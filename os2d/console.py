@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
 import signal
 import tempfile
@@ -23,6 +22,7 @@ from yacs.config import CfgNode
 from os2d.config import NEUTRAL_KEYS
 from os2d.engine import distributed
 from os2d.errors import ConfigError, Os2dError
+from os2d.whole_file import whole_file
 
 logger = logging.getLogger(__name__)
 
@@ -113,7 +113,7 @@ class ConsoleRun:
         path = self.dir / "checkpoints" / f"step_{step:08d}.pth" if name is None else self.dir / name
         if self.rank > 0 or (name is None and self._is_temporary):
             return path
-        write_atomically(path, lambda temporary: torch.save(dict(state), temporary))
+        _write(path, lambda unfinished: torch.save(dict(state), unfinished))
         if name is None:
             for old in self._checkpoints()[:-KEPT_CHECKPOINTS]:
                 old.unlink()
@@ -138,13 +138,13 @@ class ConsoleRun:
             return path
         match content:
             case Path():
-                write_atomically(path, lambda temporary: shutil.copyfile(content, temporary))
+                _write(path, lambda unfinished: shutil.copyfile(content, unfinished))
             case Figure():
-                write_atomically(path, lambda temporary: content.savefig(temporary, format=path.suffix[1:]))
+                _write(path, lambda unfinished: content.savefig(unfinished, format=path.suffix[1:]))
             case Image.Image():
-                write_atomically(path, lambda temporary: content.save(temporary, format=path.suffix[1:]))
+                _write(path, lambda unfinished: content.save(unfinished, format=path.suffix[1:]))
             case str():
-                write_atomically(path, lambda temporary: temporary.write_text(content, encoding="utf-8"))
+                _write(path, lambda unfinished: unfinished.write_text(content, encoding="utf-8"))
             case _:
                 raise TypeError(f"artifact {name}: expected a path, figure, image or text, got {type(content)}")
         return path
@@ -179,14 +179,10 @@ class ConsoleRun:
         return sorted((self.dir / "checkpoints").glob("step_*.pth"))
 
 
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let a file be written under a temporary name beside it, then give it its own: it is whole or as it was."""
+def _write(path: Path, write: Callable[[Path], object]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    write(temporary)
-    with temporary.open("rb") as stream:
-        os.fsync(stream.fileno())
-    temporary.replace(path)
+    with whole_file(path) as unfinished:
+        write(unfinished)
 
 
 def _plain_values(config: CfgNode, prefix: str = "") -> dict[str, Any]:

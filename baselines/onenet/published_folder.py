@@ -10,10 +10,11 @@ from typing import Any
 
 from yacs.config import CfgNode
 
-from os2d.console import ConsoleRun, write_atomically
+from os2d.console import ConsoleRun
 from os2d.engine.distributed import wait_for_all
 from os2d.engine.metric_names import running
 from os2d.modeling.weights_file import load_weights
+from os2d.whole_file import whole_file
 
 logger = logging.getLogger(__name__)
 
@@ -90,4 +91,5 @@ class PublishedFolder(ConsoleRun):
 
 
 def _write_text(path: Path, text: str) -> None:
-    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    with whole_file(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from os2d.errors import DataError
+from os2d.whole_file import whole_file
 
 if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
@@ -32,17 +32,16 @@ def change_video(source: Path, target: Path, change: Callable[[Image.Image], Ima
         DataError: the source cannot be read, or the target not be written.
     """
     av = _av()
-    unfinished = target.with_name(f".{target.stem}.{os.getpid()}{target.suffix}")
     try:
-        with av.open(str(source)) as video, av.open(str(unfinished), "w") as changed:
+        with (
+            whole_file(target, ending=target.suffix) as unfinished,
+            av.open(str(source)) as video,
+            av.open(str(unfinished), "w") as changed,
+        ):
             _check_has_pictures(source, video)
-            count = _copy(av, video, changed, change)
-        unfinished.replace(target)
+            return _copy(av, video, changed, change)
     except (av.error.FFmpegError, ValueError) as e:  # a plain ValueError: no format has the ending of the target
         raise DataError(f"{source}: cannot be turned into {target}: {e}") from e
-    finally:
-        unfinished.unlink(missing_ok=True)
-    return count
 
 
 def pictures_of(source: Path) -> Iterator[Image.Image]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -13,6 +11,7 @@ from PIL import Image
 
 from os2d.detector.sources import Source, is_image, is_video
 from os2d.errors import ConfigError, DataError
+from os2d.whole_file import whole_file
 
 
 class Format(StrEnum):
@@ -105,15 +104,11 @@ def save_text(text: str, path: Path) -> None:
 
 
 def _save(path: Path, write: Callable[[Path], object]) -> None:
-    unfinished = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
-        write(unfinished)
-        unfinished.replace(path)
+        with whole_file(path, ending=path.suffix) as unfinished:
+            write(unfinished)
     except (OSError, ValueError) as e:  # a ValueError: no picture has this ending
         raise DataError(f"{path}: cannot be written: {e}") from e
-    finally:
-        with suppress(OSError):
-            unfinished.unlink(missing_ok=True)
 
 
 def _format_of(path: Path) -> Format:

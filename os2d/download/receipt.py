@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from os2d.download.partial import disk_errors
+from os2d.whole_file import whole_file
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,5 @@ def write_receipt(path: Path, receipt: Receipt) -> None:
     """Replace the receipt."""
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f"{path.name}.new")
-        temporary.write_text(json.dumps(asdict(receipt), indent=1), encoding="utf-8")
-        temporary.replace(path)
+        with whole_file(path) as unfinished:
+            unfinished.write_text(json.dumps(asdict(receipt), indent=1), encoding="utf-8")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -31,6 +30,7 @@ from os2d.errors import DataError
 from os2d.modeling.model import Os2d
 from os2d.run import Run
 from os2d.structures.boxes import BoxList
+from os2d.whole_file import whole_file
 
 logger = logging.getLogger(__name__)
 
@@ -250,17 +250,14 @@ def save_detections(evaluation: Evaluation, name: str, folder: Path) -> None:
     """Write ``<name>_detections.pth``: lists over images of tensors in the frame of the loaded image."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}_detections.pth"
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    torch.save(
-        {
-            "image_ids": evaluation.image_ids,
-            "boxes_xyxy": [found.boxes_xyxy for found in evaluation.detections],
-            "labels": [found.field("labels") for found in evaluation.detections],
-            "scores": [found.field("scores") for found in evaluation.detections],
-            "gt_boxes_xyxy": [gt.boxes_xyxy for gt in evaluation.ground_truth],
-            "gt_labels": [gt.field("labels") for gt in evaluation.ground_truth],
-            "gt_difficults": [gt.field("difficult") for gt in evaluation.ground_truth],
-        },
-        temporary,
-    )
-    temporary.replace(path)
+    content = {
+        "image_ids": evaluation.image_ids,
+        "boxes_xyxy": [found.boxes_xyxy for found in evaluation.detections],
+        "labels": [found.field("labels") for found in evaluation.detections],
+        "scores": [found.field("scores") for found in evaluation.detections],
+        "gt_boxes_xyxy": [gt.boxes_xyxy for gt in evaluation.ground_truth],
+        "gt_labels": [gt.field("labels") for gt in evaluation.ground_truth],
+        "gt_difficults": [gt.field("difficult") for gt in evaluation.ground_truth],
+    }
+    with whole_file(path) as unfinished:
+        torch.save(content, unfinished)

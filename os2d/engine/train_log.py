@@ -7,7 +7,6 @@ entered at the number of steps done, not at one more.
 from __future__ import annotations
 
 import io
-import os
 import pickle
 from collections.abc import Mapping
 from math import nan
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from os2d.errors import DataError
+from os2d.whole_file import whole_file
 
 FILE_NAME = "train_log.pkl"
 TIME, ITER = "time", "iter"
@@ -45,12 +45,8 @@ class TrainLog:
             for name in names
         }
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_name(f".{FILE_NAME}.{os.getpid()}")
-        with temporary.open("wb") as file:
-            pickle.dump(self.columns, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self.path)
+        with whole_file(self.path) as unfinished:
+            unfinished.write_bytes(pickle.dumps(self.columns))
 
 
 class _NoClasses(pickle.Unpickler):

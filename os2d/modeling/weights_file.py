@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import re
 import tarfile
@@ -19,6 +18,7 @@ from torch import Tensor
 from os2d.errors import CheckpointError
 from os2d.modeling.missing_weights import why_missing
 from os2d.safe_pickle import NUMPY_GLOBALS, ForbiddenPickleError, PickledArray, PickledType, read_pickle
+from os2d.whole_file import whole_file
 
 SAFE_GLOBALS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
     Namespace,  # weakalign keeps its command line
@@ -91,17 +91,11 @@ def write_pickle_whole(path: str | Path, content: Mapping[str, Any]) -> None:
 
 
 def _write_whole(path: Path, write: Callable[[BinaryIO], None]) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
+        with whole_file(path) as unfinished, unfinished.open("wb") as file:
             write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
     except (OSError, RuntimeError) as error:  # torch reports a failed write as either
         raise CheckpointError(f"{path}: cannot write the checkpoint ({error}); is the disk full?") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _read(path: Path) -> object:
