@@ -13,6 +13,7 @@ from torch.nn.functional import relu, smooth_l1_loss
 
 from os2d.data.eval_loader import EvalBatch
 from os2d.engine.detection import ClassHeads, MatchedRows
+from os2d.engine.metric_names import class_loss_names
 from os2d.engine.objective import TRIVIAL_LOSS, TRIVIAL_WEIGHT, Os2dObjective
 from os2d.modeling.assignment import NEGATIVE, POSITIVE
 from os2d.modeling.box_coder import BoxCoder
@@ -96,15 +97,14 @@ class ImageObjective:
         pos_term, neg_term = pos / divisor, kept_negatives / divisor
         cls = pos_term + objective.class_neg_weight * neg_term
         loc = float(self.loc_loss) / divisor
-        name = f"cls_{objective.class_objective}"
-        selection = "" if objective.class_objective == "RLL" else f"_hardneg{objective.neg_to_pos_ratio}"
+        names = class_loss_names(objective.class_objective, objective.neg_to_pos_ratio)
         return {
             "loss": cls + objective.loc_weight * loc,
             "class_loss_per_element_detached_cpu": (pos + every_negative) / (self.num_rows * self.targets_PA.shape[-1]),
             "loc_smoothL1": loc,
-            f"{name}{selection}": cls,
-            f"{name}_pos": pos_term,
-            f"{name}_neg{selection}": neg_term,
+            names.whole: cls,
+            names.positives: pos_term,
+            names.negatives: neg_term,
         }
 
 

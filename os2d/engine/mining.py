@@ -24,7 +24,7 @@ from os2d.engine.distributed import gather, world_size
 from os2d.engine.hard_patch import ROLES, HardPatches, MinedPatch
 from os2d.engine.heatmaps import draw_heatmaps
 from os2d.engine.image_objective import losses_of_negatives
-from os2d.engine.objective import Levels, Os2dObjective, PerAnchor
+from os2d.engine.objective import Levels, Os2dObjective, PerAnchor, joined
 from os2d.engine.pictures import Pictures
 from os2d.engine.sharding import my_share
 from os2d.modeling.anchors import crops_around_anchors
@@ -180,14 +180,14 @@ def _take_hardest(
     rows_P = rows_P.to(scores_LA.device)
     boxes = gt[in_chunk].with_field("labels", local).to(scores_LA.device)
     terms = _terms_of_rows(model, objective, batch, matched, index, boxes, rows_P)
-    cls_loss, loc_loss = _joined(terms.cls_loss), _joined(terms.loc_loss)
+    cls_loss, loc_loss = _of_the_image(terms.cls_loss), _of_the_image(terms.loc_loss)
     for role, mask, loss in (
         ("pos", terms.pos_mask, cls_loss),
         ("pos_loc", terms.pos_for_regression, loc_loss),
     ):
-        take(role, torch.where(_joined(mask), loss, -torch.inf), rows_P, cls_loss, loc_loss)
+        take(role, torch.where(_of_the_image(mask), loss, -torch.inf), rows_P, cls_loss, loc_loss)
     ranked_LA = loss_LA.clone()
-    ranked_LA[rows_P] = torch.where(_joined(terms.neg_mask), cls_loss, -torch.inf)
+    ranked_LA[rows_P] = torch.where(_of_the_image(terms.neg_mask), cls_loss, -torch.inf)
     loss_LA[rows_P] = cls_loss
     loc_loss_LA = torch.zeros_like(loss_LA)
     loc_loss_LA[rows_P] = loc_loss
@@ -318,9 +318,9 @@ def _local(gt: BoxList, class_heads: ClassHeads, rows: slice) -> BoxList:
     return gt.with_field("labels", torch.tensor(labels, dtype=torch.int64))
 
 
-def _joined(levels: Levels) -> Tensor:
+def _of_the_image(levels: Levels) -> Tensor:
     """Return the values of one image over the anchors of all levels, L x A."""
-    return (levels if isinstance(levels, Tensor) else torch.cat(list(levels), dim=-1))[0]
+    return joined(levels)[0]
 
 
 def _choose_classes(

@@ -16,11 +16,10 @@ from torch import Tensor
 from torch.nn.functional import relu, smooth_l1_loss
 from yacs.config import CfgNode
 
+from os2d.engine.metric_names import CLASS_OBJECTIVES, class_loss_names
 from os2d.errors import ConfigError
 from os2d.modeling.assignment import IGNORED
 from os2d.modeling.choices import choose
-
-CLASS_OBJECTIVES = {"RLL": "RLL", "ContrastiveLoss": "ContrastiveLoss"}
 
 TRIVIAL_LOSS = 1e-5
 """A label whose hardest negative loses less than this has no negatives to learn from."""
@@ -164,11 +163,11 @@ class Os2dObjective:
         cls_targets_remapped: Levels | None,
         cls_preds_for_neg: Levels | None,
     ) -> _Hinges:
-        targets = _joined(cls_targets)
+        targets = joined(cls_targets)
         if cls_targets_remapped is not None and self.remap_classification_targets:
-            targets = _joined(cls_targets_remapped)
-        scores = _joined(cls_preds)
-        scores_for_neg = scores if cls_preds_for_neg is None else _joined(cls_preds_for_neg)
+            targets = joined(cls_targets_remapped)
+        scores = joined(cls_preds)
+        scores_for_neg = scores if cls_preds_for_neg is None else joined(cls_preds_for_neg)
         positive, negative = targets > 0, (targets <= 0) & (targets != IGNORED)
         return _Hinges(
             positive,
@@ -222,28 +221,28 @@ class Os2dObjective:
         cls_neg = torch.where(elements.kept, elements.neg, 0.0).sum() / num_pos
         cls = cls_pos + self.class_neg_weight * cls_neg
         loc = loc_loss.sum() / for_regression.sum().clamp(min=1)
-        name = f"cls_{self.class_objective}"
-        selection = "" if self.class_objective == "RLL" else f"_hardneg{self.neg_to_pos_ratio}"
+        names = class_loss_names(self.class_objective, self.neg_to_pos_ratio)
         return OrderedDict(
             [
                 ("loss", cls + self.loc_weight * loc),
                 ("class_loss_per_element_detached_cpu", (elements.pos + elements.neg).detach()),
                 ("loc_smoothL1", loc),
-                (f"{name}{selection}", cls),
-                (f"{name}_pos", cls_pos),
-                (f"{name}_neg{selection}", cls_neg),
+                (names.whole, cls),
+                (names.positives, cls_pos),
+                (names.negatives, cls_neg),
             ]
         )
 
 
 def _loc_loss(loc_preds: Levels, loc_targets: Levels, cls_targets: Levels) -> tuple[Tensor, Tensor]:
     """Return the localisation loss of every anchor, zero where it does not count, and which anchors count."""
-    loss_BL4A = smooth_l1_loss(_joined(loc_preds), _joined(loc_targets), reduction="none")
-    for_regression = _joined(cls_targets) > 0
+    loss_BL4A = smooth_l1_loss(joined(loc_preds), joined(loc_targets), reduction="none")
+    for_regression = joined(cls_targets) > 0
     return torch.where(for_regression, loss_BL4A.sum(dim=2), 0.0), for_regression
 
 
-def _joined(levels: Levels) -> Tensor:
+def joined(levels: Levels) -> Tensor:
+    """Return the values over the anchors of all levels, one level after the other."""
     return levels if isinstance(levels, Tensor) else torch.cat(list(levels), dim=-1)
 
 

@@ -10,7 +10,7 @@ from os2d import tasks
 from os2d.config import default_config
 from os2d.config_check import CHOICES, check_value
 from os2d.data.eval_loader import _VIEWS
-from os2d.engine.objective import CLASS_OBJECTIVES
+from os2d.engine.metric_names import CLASS_OBJECTIVES
 from os2d.errors import ConfigError, DataError
 from os2d.modeling.backbone import ARCHITECTURES, CUTS
 from os2d.run import MissingInput
