@@ -181,7 +181,8 @@ def _number(value: float, place: str) -> float:
 def _typed_list(default: list[Any], values: list[Any], place: str) -> list[Any]:
     """Convert the items to the type of the default's items; in a list of whole numbers, others may stand as well."""
     if not default:
-        return _typed(None, values, place)
+        plain: list[Any] = _typed(None, values, place)
+        return plain
     model = default[0]
     if type(model) is int:
         whole = all(not isinstance(value, float) or value.is_integer() for value in values)

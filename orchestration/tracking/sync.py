@@ -221,7 +221,7 @@ class _Writer:
 
     def pause(self, seconds: float) -> float:
         """Return how long to wait before the next update: longer the longer the store has been unreachable."""
-        return min(seconds * 2 ** min(self._failures, 5), max(seconds, 60.0))
+        return min(seconds * 2.0 ** min(self._failures, 5), max(seconds, 60.0))
 
     def _write_locked(self) -> SyncReport:
         from orchestration.tracking.projection import Projection

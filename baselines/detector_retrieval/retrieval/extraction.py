@@ -13,9 +13,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from baselines.detector_retrieval.retrieval.crops import Box
 from baselines.detector_retrieval.retrieval.descriptors import ONE_SCALE, describe_all
 from baselines.detector_retrieval.retrieval.network import RetrievalNetwork
-from baselines.detector_retrieval.retrieval.prepared import Box, Pictures, TestSet
+from baselines.detector_retrieval.retrieval.prepared import Pictures, TestSet
 from baselines.detector_retrieval.retrieval.ranking import RetrievalResult, evaluate_ranking, rank_by_scores
 from baselines.detector_retrieval.retrieval.whitening import Whitening
 from os2d.data.images import read_image_size

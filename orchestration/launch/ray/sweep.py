@@ -129,7 +129,7 @@ class Decisions(_OfThisProcess, FIFOScheduler):
     """Whether a trial goes on, as Tune asks for it."""
 
     def __init__(self, run: SweepRun) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # of Tune
         self._run = run
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
