@@ -1,4 +1,4 @@
-"""What becomes of every command in README.md and docs/: who runs it, or what it waits for.
+"""What becomes of every command in README.md, CONTRIBUTING.md and docs/: who runs it, or what it waits for.
 
 ``test_documentation.py`` compares this table with the documents: a new command, and one that is gone, fail there.
 Placeholders of the documents (FILE, TRIAL, ...) are replaced when a command is run.
@@ -38,6 +38,7 @@ RUN = {
         "oneshot plan FILE",
         "oneshot status",
         "oneshot plan experiments/table3_retail.py",
+        "oneshot plan docs/examples/compare_template_matching.py",
         "oneshot data list",
         "oneshot models fetch --list",
     ],
@@ -84,6 +85,13 @@ RUN_BY = {
         "oneshot serve --model os2d_v2-train"
     ],
     ".ci/run": ["make install", "make test"],
+    "tests/unit/test_contributing.py::test_the_example_of_a_model_runs_fills_its_table_and_detects": [
+        "oneshot run docs/examples/compare_template_matching.py --only template-matching --launcher local",
+        "oneshot table docs/examples/compare_template_matching.py",
+    ],
+    "tests/unit/test_contributing.py::test_the_example_of_a_launcher_plans_and_launches_as_a_program": [
+        "python docs/examples/own_launcher.py docs/examples/own_task.py",
+    ],
     "tests/unit/test_doctor.py::test_a_working_machine_passes": ["oneshot doctor", "oneshot doctor --deep"],
     "tests/unit/test_dashboard.py::test_it_serves_the_store_of_the_runs_without_jobs_or_telemetry": [
         "oneshot dashboard"
@@ -227,6 +235,17 @@ WAITING = {
     "minutes: twelve trainings, nine of which are stopped early": ["oneshot run experiments/sweep_example.py"],
     "minutes: a training, of which test_retrieval.py and test_retrieval_tasks.py have the options and a smaller one": [
         TRAIN_RETRIEVAL
+    ],
+    "a model of yours; test_contributing.py does the same with the example": [
+        "cp docs/examples/template_matching.py baselines/my_model.py",
+        "cp docs/examples/compare_template_matching.py experiments/my_model.py",
+        "oneshot run experiments/my_model.py --only template-matching --launcher local",
+        'oneshot detect --image photo.jpg --class-image tea.jpg --model "template-matching/three sizes-seed0" --output '
+        "found.png",
+    ],
+    "minutes: the checks themselves": [
+        "pytest tests/unit/test_spaces.py",
+        "ruff format . && ruff check --fix . && mypy",
     ],
     "a training on your own photos": [
         'python main.py train.dataset_name "custom:my_photos#train" train.dataset_scale 768.0 eval.dataset_names '

@@ -1,4 +1,4 @@
-"""What README.md and docs/ say is true: commands, options, links, names, examples.
+"""What README.md, CONTRIBUTING.md, CHANGELOG.md and docs/ say is true: commands, options, links, names, examples.
 
 Commands are run here, by other tests, or wait for something: ``tests/documented_commands.py`` says which.
 """
@@ -23,7 +23,18 @@ from os2d.data.shelf.store import draw_shelf
 from tests.command_lines import complaint
 from tests.configuration_keys import known_keys
 from tests.documented_commands import RUN, RUN_BY, WAITING, listed
-from tests.documents import DOCUMENTS, LANGUAGES, PROGRAMS, ROOT, Command, all_commands, blocks, code_in_text, links
+from tests.documents import (
+    DOCUMENTS,
+    LANGUAGES,
+    PAGES,
+    PROGRAMS,
+    ROOT,
+    Command,
+    all_commands,
+    blocks,
+    code_in_text,
+    links,
+)
 from tests.unit.published_weights import write_published_weights
 
 BY_NAME = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
@@ -84,7 +95,7 @@ def anchors(document):
 
 
 def test_the_index_names_every_page():
-    assert {path.name for path in DOCUMENTS[1:]} - {"README.md"} <= set(
+    assert {path.name for path in PAGES} - {"README.md"} <= set(
         re.findall(r"\(([\w]+\.md)", (ROOT / "docs" / "README.md").read_text(encoding="utf-8"))
     )
 
@@ -225,7 +236,8 @@ def test_commands_about_weights_work(folder, monkeypatch):
 
 
 def test_commands_that_plan_work(folder, monkeypatch):
-    (folder / "experiments").symlink_to(ROOT / "experiments")
+    for name in ("experiments", "docs"):
+        (folder / name).symlink_to(ROOT / name)
     told = {command: run(command, monkeypatch, FILE="experiments/quickstart.py") for command in RUN["plans"]}
     assert "7  rates/RLL,train.optim.lr=0.0003-seed1  planned" in told["python my_experiments.py --list"]
     assert "oneshot data fetch grozi" in told["oneshot plan experiments/table3_retail.py"]
