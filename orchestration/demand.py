@@ -26,7 +26,11 @@ def demand_of(resources: Iterable[Resources]) -> Demand:
 
 
 def resources_text(resources: Resources) -> str:
-    """Return resources for people: ``2 nodes, 4 cpus, 1 gpu, 16 GB, 12 h``; each is per node."""
+    """Return resources for people; each is per node.
+
+    >>> resources_text(Resources(nodes=2, cpus=4, gpus=1, memory_gb=16, hours=12))
+    '2 nodes, 4 cpus, 1 gpu, 16 GB, 12 h'
+    """
     nodes, processes = resources.nodes, resources.processes_per_node
     return ", ".join(
         [

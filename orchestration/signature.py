@@ -19,7 +19,11 @@ _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=
 
 
 def canonical_json(value: Any) -> str:
-    """Return one text per value: keys sorted, tuples as lists, floats by ``repr``."""
+    """Return one text per value: keys sorted, tuples as lists, floats by ``repr``.
+
+    >>> canonical_json({"lr": 1e-3, "betas": (0.9, 0.999)})
+    '{"betas":[0.9,0.999],"lr":0.001}'
+    """
     if type(value) is int or (type(value) is float and isfinite(value)):
         return repr(value)  # the same text, faster; what differs between trials is mostly numbers
     return _ENCODER.encode(value)
@@ -54,7 +58,12 @@ def _joined(parts: Mapping[str, str]) -> str:
 
 
 def is_neutral(neutral_keys: tuple[str, ...], seed_key: str) -> Callable[[str], bool]:
-    """Return the test for dotted keys that have no part in the identity; the seed stands there by itself."""
+    """Return the test for dotted keys that have no part in the identity; the seed stands there by itself.
+
+    >>> neutral = is_neutral(("output.", "loader.workers"), "seed")
+    >>> [key for key in ("output.path", "loader.workers", "loader.batch", "seed") if not neutral(key)]
+    ['loader.batch']
+    """
     prefixes = tuple(key for key in neutral_keys if key.endswith("."))
     exact = frozenset(key for key in neutral_keys if not key.endswith(".")) | {seed_key}
     return lambda key: key in exact or key.startswith(prefixes)

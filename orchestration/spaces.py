@@ -78,20 +78,32 @@ class Conditional:
 def when(condition: Condition, space: Space) -> Conditional:
     """Return the right factor of a product that applies where the condition holds.
 
-    ``grid({"optim": ["sgd", "adam"]}) * when(lambda p: p["optim"] == "sgd", grid({"momentum": [0.8, 0.9]}))`` is three
-    points: two with ``sgd``, one with ``adam``.
+    >>> momentum = when(lambda point: point["optim"] == "sgd", grid({"momentum": [0.8, 0.9]}))
+    >>> for point in (grid({"optim": ["sgd", "adam"]}) * momentum).points:
+    ...     print(point)
+    {'optim': 'sgd', 'momentum': 0.8}
+    {'optim': 'sgd', 'momentum': 0.9}
+    {'optim': 'adam'}
     """
     return Conditional(condition, space)
 
 
 def grid(axes: Mapping[str, Iterable[Any]]) -> Space:
-    """Return every combination of the values; the last key varies fastest."""
+    """Return every combination of the values; the last key varies fastest.
+
+    >>> [tuple(point.values()) for point in grid({"lr": [0.1, 0.01], "batch": [2, 4]}).points]
+    [(0.1, 2), (0.1, 4), (0.01, 2), (0.01, 4)]
+    """
     columns = {key: _values("grid", key, values) for key, values in axes.items()}
     return Space(tuple(dict(zip(columns, values, strict=True)) for values in itertools.product(*columns.values())))
 
 
 def zipped(axes: Mapping[str, Iterable[Any]]) -> Space:
-    """Return the first values of all keys, then the second ones, and so on; all lists are equally long."""
+    """Return the first values of all keys, then the second ones, and so on; all lists are equally long.
+
+    >>> [tuple(point.values()) for point in zipped({"lr": [0.1, 0.01], "batch": [2, 4]}).points]
+    [(0.1, 2), (0.01, 4)]
+    """
     columns = {key: _values("zipped", key, values) for key, values in axes.items()}
     lengths = {key: len(values) for key, values in columns.items()}
     if len(set(lengths.values())) > 1:
@@ -189,7 +201,12 @@ def randint(low: int, high: int) -> Domain:
 
 
 def draws(domains: Mapping[str, Domain], n: int, seed: int = 0) -> Space:
-    """Return ``n`` random points; each key is drawn from its domain, independently of the others."""
+    """Return ``n`` random points; each key is drawn from its domain, independently of the others.
+
+    >>> few, more = (draws({"batch": choice([2, 4, 8])}, n).points for n in (2, 3))
+    >>> few == more[:2]
+    True
+    """
     for key, domain in domains.items():
         if not isinstance(domain, Domain):
             raise DescriptionError(

@@ -37,7 +37,11 @@ class ASHA:
 
     @property
     def rungs(self) -> tuple[float, ...]:
-        """The steps at which trials are compared."""
+        """The steps at which trials are compared.
+
+        >>> ASHA(max_step=800, grace=100, reduction_factor=2).rungs
+        (100, 200, 400)
+        """
         return _rungs(self.max_step, self.grace, self.reduction_factor)
 
 

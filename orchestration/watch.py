@@ -208,7 +208,7 @@ def _cells(line: StatusLine) -> tuple[str, ...]:
         _steps(line),
         _metric(line),
         "" if line.eta_seconds is None else duration(line.eta_seconds),
-        "" if line.resources is None or line.state not in LIVE else resources_text(line.resources),
+        "" if line.resources is None or line.state not in LIVE else occupied_text(line.resources),
         " ".join(filter(None, (line.job, line.host if line.state is State.RUNNING else ""))),
         str(line.attempts or ""),
         line.message,
@@ -234,7 +234,11 @@ def _details(line: StatusLine) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a time that people grasp at once: ``45s``, ``12m05s``, ``3h07m`` or ``2d04h``."""
+    """Return a time that people grasp at once.
+
+    >>> [duration(seconds) for seconds in (45, 725, 11_220, 187_200)]
+    ['45s', '12m05s', '3h07m', '2d04h']
+    """
     whole = round(seconds)
     if whole < 60:
         return f"{whole}s"
@@ -245,7 +249,7 @@ def duration(seconds: float) -> str:
     return f"{whole // 86400}d{whole % 86400 // 3600:02d}h"
 
 
-def resources_text(resources: Resources) -> str:
+def occupied_text(resources: Resources) -> str:
     """Return what a trial occupies, such as ``2 x (8 cpu 1 gpu 32 GB)``."""
     parts = [f"{resources.cpus:g} cpu"]
     if resources.gpus:

@@ -53,7 +53,11 @@ def scale_of(
 
 
 def tick_text(value: float) -> str:
-    """Return a short text for a round value."""
+    """Return a short text for a round value.
+
+    >>> [tick_text(value) for value in (0.25, 20_000, 1_500_000, 0.0002)]
+    ['0.25', '20k', '1.5M', '2e-4']
+    """
     if value and abs(value) >= 10_000:
         return f"{value / 1000:g}k" if abs(value) < 1_000_000 else f"{value / 1_000_000:g}M"
     if value and abs(value) < 0.001:

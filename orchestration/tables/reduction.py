@@ -30,6 +30,10 @@ def reduce_steps(
             ``last`` and ``first`` take that step even when it holds NaN: a run that diverged has no last value.
         selection: step -> value of another metric. The step is then chosen by that metric (``max``: where it is
             largest) among the steps that both metrics have, and the value is this metric's at that step.
+
+    >>> test, validation = {10: 0.4, 20: 0.7, 30: 0.6}, {10: 0.5, 20: 0.6, 30: 0.8}
+    >>> reduce_steps(test, "max"), reduce_steps(test, "last"), reduce_steps(test, "max", selection=validation)
+    (0.7, 0.6, 0.6)
     """
     judged = dict(values) if selection is None else {s: v for s, v in selection.items() if s in values}
     if reduce in ("max", "min"):
@@ -41,7 +45,11 @@ def reduce_steps(
 
 
 def spread_of(values: Sequence[float], statistic: Statistic = "mean") -> Spread:
-    """Return mean and spread of the finite values, or the largest or smallest of them, which has no spread."""
+    """Return mean and spread of the finite values, or the largest or smallest of them, which has no spread.
+
+    >>> spread_of([1.0, 3.0, float("nan")])
+    Spread(mean=2.0, std=1.4142135623730951, n=2)
+    """
     finite = [value for value in values if math.isfinite(value)]
     if not finite:
         return Spread(mean=None, std=None, n=0)

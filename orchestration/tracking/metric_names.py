@@ -34,6 +34,9 @@ class MetricNameError(OrchestrationError):
 def mlflow_name(name: str) -> str:
     """Return the name under which MLflow stores ``name``.
 
+    >>> [mlflow_name(name) for name in ("grozi/mAP@0.50", "lr=0.1", "/loss")]
+    ['grozi/mAP_at_0.50', 'lr_x3D_0.1', '_x2F_loss']
+
     Raises:
         MetricNameError: the name is empty or too long.
     """

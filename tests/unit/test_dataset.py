@@ -1,4 +1,3 @@
-import doctest
 import pickle
 import shutil
 from pathlib import Path
@@ -8,7 +7,6 @@ import pytest
 import torch
 from PIL import Image
 
-import os2d.data.dataset
 from os2d.data.dataset import DatasetOneShotDetection, build_dataset, build_dataset_by_name
 from os2d.data.images import loaded_size
 from os2d.data.published_sizes import SetSize, size_problem
@@ -170,11 +168,6 @@ def test_the_real_photos_are_a_custom_set(photos: Path) -> None:
     assert len(dataset.class_ids) == 6
     assert all(len(dataset.boxes(i)) for i in dataset.image_ids)
     assert all(dataset.load_image(i).size == dataset.size_of_image(i) for i in dataset.image_ids[:3])
-
-
-def test_the_documented_example_runs() -> None:
-    results = doctest.testmod(os2d.data.dataset)
-    assert (results.attempted > 10, results.failed) == (True, 0)
 
 
 def test_a_call_written_for_the_published_program_works(root: Path) -> None:

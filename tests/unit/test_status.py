@@ -19,7 +19,7 @@ from orchestration.journal_records import Heartbeat, State
 from orchestration.runs import Named, Runs
 from orchestration.selection import choose
 from orchestration.status import Board, board_of_names, board_of_plan, board_of_trials, counts, states_called
-from orchestration.watch import COLUMNS, Follower, Shown, duration, print_status, resources_text
+from orchestration.watch import COLUMNS, Follower, Shown, duration, occupied_text, print_status
 from tests.unit.trial_folders import create, done, end, finish, log, make_plan, make_trial, start, vanish
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -188,8 +188,8 @@ def test_durations(seconds, text):
 
 
 def test_resources_in_words():
-    assert resources_text(Resources(cpus=8, gpus=0.5, memory_gb=32)) == "8 cpu 0.5 gpu 32 GB"
-    assert resources_text(Resources(cpus=2, gpus=1, memory_gb=8, nodes=2)) == "2 x (2 cpu 1 gpu 8 GB)"
+    assert occupied_text(Resources(cpus=8, gpus=0.5, memory_gb=32)) == "8 cpu 0.5 gpu 32 GB"
+    assert occupied_text(Resources(cpus=2, gpus=1, memory_gb=8, nodes=2)) == "2 x (2 cpu 1 gpu 8 GB)"
     assert len(COLUMNS) == len(set(COLUMNS))
 
 
