@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from math import isfinite
-from typing import Any
+from typing import Any, TypeGuard
 
 from yacs.config import CfgNode
 
@@ -17,7 +17,18 @@ from os2d.data.catalog import find_dataset, is_known, resolved_root
 from os2d.errors import ConfigError
 from os2d.modeling.choices import choose
 
-__all__ = ["Rule", "check_dataset_name", "check_tree", "is_positive", "is_whole", "value_at"]
+__all__ = [
+    "Rule",
+    "check_dataset_name",
+    "check_tree",
+    "is_not_negative",
+    "is_number",
+    "is_positive",
+    "is_share",
+    "is_whole",
+    "some",
+    "value_at",
+]
 
 
 def check_tree(config: CfgNode, choices: Mapping[str, Sequence[str]], rules: Sequence[Rule]) -> None:
@@ -31,7 +42,7 @@ def check_tree(config: CfgNode, choices: Mapping[str, Sequence[str]], rules: Seq
     for rule in rules:
         for key in rule.keys:
             value = value_at(config, key)
-            if not rule.holds(value):
+            if value is None or not rule.holds(value):  # yacs takes None for any key
                 raise ConfigError(f"{key}: expected {rule.expected}, got {value!r}")
 
 
@@ -53,11 +64,31 @@ def value_at(config: CfgNode, key: str) -> Any:
     return reduce(lambda node, part: node[part], key.split("."), config)
 
 
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Tell whether a value is a finite number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+
+
 def is_positive(value: object) -> bool:
     """Tell whether a value is a finite number above 0."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value) and value > 0
+    return is_number(value) and value > 0
+
+
+def is_not_negative(value: object) -> bool:
+    """Tell whether a value is a finite number, 0 or above."""
+    return is_number(value) and value >= 0
+
+
+def is_share(value: object) -> bool:
+    """Tell whether a value is a number from 0 to 1."""
+    return is_number(value) and 0 <= value <= 1
 
 
 def is_whole(at_least: int) -> Callable[[object], bool]:
     """Return what tells whether a value is a whole number from a limit on."""
     return lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= at_least
+
+
+def some(holds: Callable[[Any], bool]) -> Callable[[Sequence[Any]], bool]:
+    """Return what tells whether there are values and every one of them is as wanted."""
+    return lambda values: len(values) > 0 and all(map(holds, values))

@@ -44,6 +44,12 @@ def clip(boxes: Tensor, size: Size) -> Tensor:
     return torch.minimum(boxes.clamp(min=0), limits)
 
 
+def mirrored(boxes: Tensor, width: int) -> Tensor:
+    """Return boxes (..., 4) in the mirrored image of so many pixels."""
+    left, top, right, bottom = boxes.unbind(dim=-1)
+    return torch.stack([width - 1 - right, top, width - 1 - left, bottom], dim=-1)
+
+
 def suppress_legacy(boxes_N4: Tensor, scores_N: Tensor, iou_threshold: float) -> Tensor:
     """Return the indices of the boxes that non-maximum suppression keeps, by falling score.
 

@@ -18,7 +18,7 @@ from baselines.coae.config import default_config
 from baselines.coae.config_check import CHOICES
 from baselines.coae.modeling.matching import Matcher
 from baselines.coae.modeling.model import CoAE, Scored, build_coae
-from os2d.bench.clock import time_call
+from os2d.bench.clock import least_cpu_seconds
 from os2d.modeling.choices import choose
 
 app = typer.Typer(help="Measure how much faster CoAE searches images here than its published loop.")
@@ -56,16 +56,12 @@ def compare(config: CfgNode, side: int, query: int, classes: int, repetitions: i
     model = build_coae(config, generator).eval()
     image_3hw = torch.randn(3, side, side * 4 // 3, generator=generator)
     queries_Q3ss = torch.randn(classes, 3, query, query, generator=generator)
-    matcher, device = Matcher(model), torch.device("cpu")
+    matcher = Matcher(model)
     programs: dict[str, Callable[[], object]] = {
         "published loop": lambda: every_pair(model, image_3hw, queries_Q3ss),
         "here": lambda: matcher.match(matcher.see(image_3hw), matcher.learn(queries_Q3ss)),
     }
-    cpu: dict[str, list[float]] = {name: [] for name in programs}
-    for _ in range(repetitions):
-        for name, program in programs.items():
-            cpu[name].append(time_call(program, device).cpu_seconds)
-    best = {name: min(seconds) for name, seconds in cpu.items()}
+    best = least_cpu_seconds(programs, repetitions, torch.device("cpu"))
     image = f"image {image_3hw.shape[2]} x {image_3hw.shape[1]}, {classes} classes of {query} x {query}"
     what = f"{config.model.net}, {image}, {torch.get_num_threads()} threads, minimum of {repetitions}"
     per_pair = [f"{name}: {seconds / classes:.3f} CPU seconds per image and class" for name, seconds in best.items()]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from math import isfinite
-from typing import Any
-
 from yacs.config import CfgNode
 
-from os2d.config_check import Rule
-from os2d.data.catalog import data_root, find_dataset, is_known, lacks_class_images
+from baselines.config_rules import (
+    Rule,
+    check_dataset_name,
+    check_tree,
+    is_not_negative,
+    is_positive,
+    is_share,
+    is_whole,
+    some,
+)
+from os2d.data.catalog import lacks_class_images
 from os2d.errors import ConfigError
-from os2d.modeling.choices import choose
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "model.net": ("res18", "res34", "res50", "res101"),
@@ -22,22 +26,10 @@ CHOICES: dict[str, tuple[str, ...]] = {
 """Keys whose value is one of a few names."""
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
-
-
-def _some(holds: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    return lambda values: len(values) > 0 and all(holds(value) for value in values)
-
-
 RULES = (
     Rule(
         "a positive whole number",
-        _is_count,
+        is_whole(1),
         (
             *("model.query_size", "train.batch_size", "train.epochs", "train.max_boxes", "eval.iter"),
             *("train.proposals.before_nms", "train.proposals.after_nms", "train.rpn.samples", "train.head.samples"),
@@ -47,22 +39,22 @@ RULES = (
     ),
     Rule(
         "0 or a positive whole number",
-        lambda v: v == 0 or _is_count(v),
+        is_whole(0),
         (
             *("random_seed", "output.print_iter", "output.checkpoint_interval", "output.session"),
             *("runtime.num_workers", "runtime.num_threads"),
         ),
     ),
     Rule("a whole number from -1 to 3", lambda v: v in (-1, 0, 1, 2, 3), ("model.fixed_blocks",)),
-    Rule("a positive number", lambda v: _is_number(v) and v > 0, ("train.optim.lr", "runtime.checkpoint_seconds")),
+    Rule("a positive number", is_positive, ("train.optim.lr", "runtime.checkpoint_seconds")),
     Rule(
         "0 or a positive number",
-        lambda v: _is_number(v) and v >= 0,
+        is_not_negative,
         ("train.optim.weight_decay", "train.optim.sgd_momentum", "train.optim.gamma"),
     ),
     Rule(
         "a number from 0 to 1",
-        lambda v: _is_number(v) and 0 <= v <= 1,
+        is_share,
         (
             *("train.rpn.positive_iou", "train.rpn.negative_iou", "train.rpn.positive_share"),
             *("train.head.foreground_share", "train.head.foreground_iou", "train.head.margin"),
@@ -70,19 +62,19 @@ RULES = (
             *("train.proposals.nms_iou_threshold", "eval.proposals.nms_iou_threshold", "eval.nms_iou_threshold"),
         ),
     ),
-    Rule("at least one positive whole number", _some(_is_count), ("train.scales", "eval.scales")),
+    Rule("at least one positive whole number", some(is_whole(1)), ("train.scales", "eval.scales")),
     Rule(
         "at least one positive number",
-        _some(lambda v: _is_number(v) and v > 0),
+        some(is_positive),
         ("model.anchor_scales", "model.anchor_ratios"),
     ),
     Rule(
         "four positive numbers",
-        lambda values: len(values) == 4 and _some(lambda v: _is_number(v) and v > 0)(values),
+        lambda values: len(values) == 4 and all(map(is_positive, values)),
         ("model.delta_stds",),
     ),
-    Rule("at least one number in (0, 1]", _some(lambda v: _is_number(v) and 0 < v <= 1), ("eval.mAP_iou_thresholds",)),
-    Rule("epochs, from 1", lambda values: all(map(_is_count, values)), ("train.optim.milestones",)),
+    Rule("at least one number in (0, 1]", some(lambda v: is_positive(v) and v <= 1), ("eval.mAP_iou_thresholds",)),
+    Rule("epochs, from 1", lambda values: all(map(is_whole(1), values)), ("train.optim.milestones",)),
 )
 
 
@@ -94,7 +86,7 @@ def check_training(config: CfgNode) -> None:
         DataError: a data set does not exist.
     """
     check_evaluation(config)
-    _check_dataset(config.train.dataset_name, config)
+    _check_dataset("train.dataset_name", config.train.dataset_name, config)
     for branch, low, high in (
         ("rpn", "negative_iou", "positive_iou"),
         ("head", "background_iou_low", "background_iou_high"),
@@ -118,7 +110,7 @@ def check_evaluation(config: CfgNode) -> None:
     if repeated:
         raise ConfigError(f"eval.dataset_names: expected different data sets, got {repeated!r} twice")
     for name in names:
-        _check_dataset(name, config)
+        _check_dataset("eval.dataset_names", name, config)
 
 
 def check_values(config: CfgNode) -> None:
@@ -127,25 +119,11 @@ def check_values(config: CfgNode) -> None:
     Raises:
         ConfigError: one cannot be used.
     """
-    for key, allowed in CHOICES.items():
-        choose(key, str(_value(config, key)), dict.fromkeys(allowed))
-    for rule in RULES:
-        for key in rule.keys:
-            value = _value(config, key)
-            if value is None or not rule.holds(value):
-                raise ConfigError(f"{key}: expected {rule.expected}, got {value!r}")
+    check_tree(config, CHOICES, RULES)
 
 
-def _value(config: CfgNode, key: str) -> Any:
-    node: Any = config
-    for part in key.split("."):
-        node = node[part]
-    return node
-
-
-def _check_dataset(name: str, config: CfgNode) -> None:
-    """Check that a data set name exists; its files are looked at elsewhere, they may lie on another machine."""
-    if not is_known(name):
-        find_dataset(name, data_root(config))
-    if lacks_class_images(name):
+def _check_dataset(key: str, name: object, config: CfgNode) -> None:
+    """Check that a data set exists and has class images."""
+    check_dataset_name(key, name, config.runtime.data_root)
+    if lacks_class_images(str(name)):
         raise ConfigError(f"data set {name!r}: has boxes but no class images, which CoAE asks for")

@@ -68,7 +68,7 @@ retrieval_whiten = Task(
 """Learn a whitening of a network's descriptors from the pairs of a data set."""
 
 joint_evaluate = Task(
-    function="baselines.detector_retrieval.joint.task:evaluate_task",
+    function="baselines.detector_retrieval.joint.evaluation_task:evaluate_task",
     default_config=joint.default_config,
     code_version="1",
     validate=joint_check.check,

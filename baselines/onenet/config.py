@@ -149,6 +149,11 @@ NEUTRAL_KEYS = (
 """Keys (or prefixes) that cannot change a result: configurations that differ only here are the same experiment."""
 
 
+def is_cuda(config: CfgNode) -> bool:
+    """Return whether a configuration asks for a GPU."""
+    return str(config.MODEL.DEVICE).startswith("cuda")
+
+
 def default_config() -> CfgNode:
     """Return a fresh, unfrozen copy of the tree; nothing here is shared between two callers."""
     return _C.clone()

@@ -5,12 +5,11 @@ What only the files can tell (missing images, weights that do not fit) is checke
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 
 from yacs.config import CfgNode
 
-from baselines.config_rules import Rule, check_tree, is_positive, is_whole
+from baselines.config_rules import Rule, check_tree, is_not_negative, is_number, is_positive, is_whole, some
 from baselines.onenet.data.catalog import find_source
 from os2d.errors import ConfigError
 
@@ -39,16 +38,8 @@ CHOICES = {
 """Keys whose value is one of a few names."""
 
 
-def _is_share(value: object) -> bool:
-    return value == 0 or (is_positive(value) and value < 1)  # type: ignore[operator]
-
-
-def _is_not_negative(value: object) -> bool:
-    return value == 0 or is_positive(value)
-
-
-def _are_sizes(values: object) -> bool:
-    return isinstance(values, Sequence) and len(values) > 0 and all(map(is_whole(1), values))
+def _is_below_1(value: object) -> bool:
+    return is_number(value) and 0 <= value < 1
 
 
 RULES = (
@@ -78,7 +69,7 @@ RULES = (
     ),
     Rule(
         "0 or a positive number",
-        _is_not_negative,
+        is_not_negative,
         (
             *("SOLVER.WEIGHT_DECAY", "SOLVER.BACKBONE_MULTIPLIER", "MODEL.OneNet.GAMMA"),
             *("MODEL.OneNet.CLASS_COST", "MODEL.OneNet.L1_COST", "MODEL.OneNet.GIOU_COST"),
@@ -87,12 +78,12 @@ RULES = (
     ),
     Rule(
         "a number from 0 to below 1",
-        _is_share,
+        _is_below_1,
         ("MODEL.OneNet.ALPHA", "MODEL.EMA.DECAY", "SOLVER.MOMENTUM", "SOLVER.WARMUP_FACTOR"),
     ),
-    Rule("a number above 0 and below 1", lambda v: _is_share(v) and v != 0, ("MODEL.OneNet.PRIOR_PROB",)),
-    Rule("at least one positive whole number", _are_sizes, ("INPUT.MIN_SIZE_TRAIN",)),
-    Rule("two positive whole numbers", lambda v: _are_sizes(v) and len(v) == 2, ("INPUT.CROP.SIZE",)),
+    Rule("a number above 0 and below 1", lambda v: _is_below_1(v) and v != 0, ("MODEL.OneNet.PRIOR_PROB",)),
+    Rule("at least one positive whole number", some(is_whole(1)), ("INPUT.MIN_SIZE_TRAIN",)),
+    Rule("two positive whole numbers", lambda v: len(v) == 2 and all(map(is_whole(1), v)), ("INPUT.CROP.SIZE",)),
     Rule(
         "rising iterations",
         lambda v: all(map(is_whole(0), v)) and all(a < b for a, b in pairwise(v)),

@@ -12,6 +12,9 @@ from baselines.onenet.detectron2_keys import is_without_meaning
 from os2d.config_reading import set_overrides, set_value, values_of_file
 from os2d.errors import ConfigError
 
+PUBLISHED = Path(__file__).with_name("configs")
+"""The published configurations: one of them has built every published network."""
+
 BASE = "_BASE_"
 """Key of the file that a file builds on; its path is relative to the file's folder."""
 
@@ -32,6 +35,12 @@ def read_config(file: Path | None, overrides: Sequence[str] = ()) -> CfgNode:
     set_overrides(config, overrides)
     config.freeze()
     return config
+
+
+def named_config(name: str) -> Path:
+    """Return the file of a published configuration such as ``onenet.res50.dcn``; any other name is that of a file."""
+    published = PUBLISHED / f"{name}.yaml"
+    return published if published.is_file() else Path(name)
 
 
 def _chain(file: Path | None) -> list[Path]:

@@ -14,7 +14,7 @@ if __name__ == "__main__":  # by its path, Python looks for packages beside this
 from baselines.onenet.config import default_config
 from baselines.onenet.data.catalog import data_root
 from baselines.onenet.data.odgt import convert_odgt
-from os2d.errors import Os2dError
+from os2d.command import exit_code_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,18 +27,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--splits", nargs="+", default=["val", "train"], metavar="SPLIT")
     options = parser.parse_args(arguments)
-    root = options.root or data_root(default_config()) / "crowdhuman"
-    try:
-        for split in options.splits:
-            content = convert_odgt(root / f"annotation_{split}.odgt", root / f"CrowdHuman_{split}")
-            target = root / "annotations" / f"{split}.json"
-            target.parent.mkdir(exist_ok=True)
-            target.write_text(json.dumps(content), encoding="utf-8")
-            print(f"{target}: {len(content['images'])} images, {len(content['annotations'])} boxes")
-    except Os2dError as e:
-        print(f"error: {e}", file=sys.stderr)
-        return e.exit_code
-    return 0
+    return exit_code_of(lambda: _convert(options.root, options.splits))
+
+
+def _convert(root: Path | None, splits: Sequence[str]) -> None:
+    root = root or data_root(default_config()) / "crowdhuman"
+    for split in splits:
+        content = convert_odgt(root / f"annotation_{split}.odgt", root / f"CrowdHuman_{split}")
+        target = root / "annotations" / f"{split}.json"
+        target.parent.mkdir(exist_ok=True)
+        target.write_text(json.dumps(content), encoding="utf-8")
+        print(f"{target}: {len(content['images'])} images, {len(content['annotations'])} boxes")
 
 
 if __name__ == "__main__":

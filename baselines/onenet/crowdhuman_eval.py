@@ -14,7 +14,7 @@ from baselines.onenet.data.catalog import DatasetSource
 from baselines.onenet.data.coco_file import read_coco
 from baselines.onenet.evaluation.crowdhuman import crowdhuman_metrics
 from baselines.onenet.evaluation.results import read_results
-from os2d.errors import Os2dError
+from os2d.command import exit_code_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,16 +23,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--result", type=Path, required=True, help="coco_instances_results.json of an evaluation")
     parser.add_argument("--gt", type=Path, required=True, help="annotations in COCO's format")
     options = parser.parse_args(arguments)
-    try:
-        dataset = read_coco(DatasetSource(str(options.gt), options.gt, options.gt.parent))
-        dataset.check_has_objects()
-        metrics = crowdhuman_metrics(dataset, read_results(options.result))
-    except Os2dError as e:
-        print(f"error: {e}", file=sys.stderr)
-        return e.exit_code
-    for name, value in metrics.items():
+    return exit_code_of(lambda: _measure(options.result, options.gt))
+
+
+def _measure(result: Path, annotations: Path) -> None:
+    dataset = read_coco(DatasetSource(str(annotations), annotations, annotations.parent))
+    dataset.check_has_objects()
+    for name, value in crowdhuman_metrics(dataset, read_results(result)).items():
         print(f"{name}: {value:.2f}")
-    return 0
 
 
 if __name__ == "__main__":

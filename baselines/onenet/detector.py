@@ -9,16 +9,15 @@ from typing import Any
 
 import torch
 from PIL import Image
-from torch import Tensor
 from yacs.config import CfgNode
 
 from baselines.onenet.config import default_config
-from baselines.onenet.config_file import read_config
+from baselines.onenet.config_file import PUBLISHED, read_config
 from baselines.onenet.data.class_names import class_names
 from baselines.onenet.drawing import named
 from baselines.onenet.modeling.model import lay_out_model
+from baselines.onenet.modeling.weights import HEAD
 from baselines.onenet.predictor import Predictor
-from baselines.onenet.weights import HEAD
 from os2d.config_reading import set_value
 from os2d.detector.class_images import ClassImages
 from os2d.detector.detection import Detection
@@ -27,10 +26,7 @@ from os2d.detector.kept_settings import TRIAL, kept_values, merge_values, settin
 from os2d.detector.learned_classes import LearnedClasses
 from os2d.detector.networks import Checkpoint
 from os2d.errors import CheckpointError, ConfigError
-from os2d.modeling.key_comparison import compare_keys
-
-CONFIGS = Path(__file__).with_name("configs")
-"""The published configurations: one of them has built every published network."""
+from os2d.modeling.key_comparison import compare_keys, shapes_of
 
 CLASS_SCORES = "head.cls_score.bias"
 """A weight of which a network of one level has as many numbers as classes."""
@@ -122,11 +118,11 @@ def configuration(checkpoint: Checkpoint) -> CfgNode:
 
 
 def _published(checkpoint: Checkpoint) -> CfgNode:
-    for file in sorted(CONFIGS.glob("onenet.*.yaml")):
+    for file in sorted(PUBLISHED.glob("onenet.*.yaml")):
         config = _thawed(read_config(file))
         if CLASS_SCORES in checkpoint.weights:
             config.MODEL.OneNet.NUM_CLASSES = len(checkpoint.weights[CLASS_SCORES])
-        if not compare_keys(checkpoint.weights, _shapes(lay_out_model(config).state_dict())):
+        if not compare_keys(checkpoint.weights, shapes_of(lay_out_model(config).state_dict())):
             return config
     raise CheckpointError(
         f"{checkpoint.path}: fits no published configuration of OneNet; put the config.yaml of its training beside it"
@@ -136,7 +132,3 @@ def _published(checkpoint: Checkpoint) -> CfgNode:
 def _thawed(config: CfgNode) -> CfgNode:
     config.defrost()
     return config
-
-
-def _shapes(state: Mapping[str, Tensor]) -> dict[str, torch.Size]:
-    return {key: tensor.shape for key, tensor in state.items()}

@@ -6,12 +6,13 @@ import torch
 from PIL import Image
 from yacs.config import CfgNode
 
-from baselines.onenet.data.sample import resized_for_test, to_pixels
+from baselines.onenet.data.sample import resized_for_test
 from baselines.onenet.engine.device import prepare_device
 from baselines.onenet.modeling.model import build_model
+from baselines.onenet.modeling.weights import HEAD, load_init_model, read_detector_weights
 from baselines.onenet.structures import Detections
-from baselines.onenet.weights import HEAD, load_weights_file, read_detector_weights
 from baselines.onenet.weights_path import find_weights
+from os2d.data.normalisation import to_bytes
 from os2d.errors import CheckpointError, ConfigError
 from os2d.structures.sizes import Size
 
@@ -39,7 +40,7 @@ class Predictor:
             )
         device = prepare_device(config)
         self.model = build_model(config)
-        load_weights_file(self.model, path)
+        load_init_model(self.model, path)
         self.model.to(device).eval()
 
     @torch.no_grad()
@@ -56,7 +57,7 @@ class Predictor:
             config = config.clone()
             config.defrost()
             config.INPUT.MIN_SIZE_TEST = shorter_side
-        pixels = to_pixels(resized_for_test(picture, config))
+        pixels = to_bytes(resized_for_test(picture, config))
         found = self.model([pixels], output_sizes=[Size.of_image(picture)])
         assert isinstance(found, list)
         detections = found[0].to("cpu")

@@ -15,8 +15,10 @@ if __name__ == "__main__":  # by its path, Python looks for packages beside this
 from yacs.config import CfgNode
 
 from baselines.onenet import tasks
+from baselines.onenet.config import is_cuda
 from baselines.onenet.config_check import check_processes
 from baselines.onenet.config_file import read_config
+from baselines.onenet.published_folder import PublishedFolder
 from os2d.command import exit_code_of, final_line, start_log
 from os2d.engine.distributed import launch, process_group
 from os2d.errors import ConfigError
@@ -51,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         check_processes(config, processes)
         if processes > 1 and launch().world_size == 1:
             _become_several(options, sys.argv[1:] if arguments is None else list(arguments))
-        with process_group(config.MODEL.DEVICE.startswith("cuda")):
+        with process_group(is_cuda(config)):
             _run(config, options)
 
     return exit_code_of(work)
@@ -87,9 +89,6 @@ def _become_several(options: argparse.Namespace, arguments: Sequence[str]) -> No
 
 
 def _run(config: CfgNode, options: argparse.Namespace) -> None:
-    # Loads torch: only once the configuration is known to be good.
-    from baselines.onenet.published_folder import PublishedFolder
-
     with PublishedFolder(Path(config.OUTPUT_DIR), config.SEED) as run:
         start_log(run.dir / "log.txt", run.rank, "OneNet", ("OneNet", "os2d", "baselines"))
         logger.info("configuration:\n%s", config)

@@ -9,10 +9,11 @@ from golden_cases import Case, Golden
 from PIL import Image
 
 from baselines.coae.data.batch_order import BatchOrder, needs_crop
-from baselines.coae.data.pixels import MEAN, STD, query_image, query_square, scaled_image
+from baselines.coae.data.pixels import query_image, query_square, scaled_image
 from baselines.coae.data.records import ImageRecord, Records, class_probabilities
 from baselines.coae.data.train_samples import Sample, SampleDraws, crop_to_ratio, make_sample
 from os2d.data.dataset import DatasetOneShotDetection
+from os2d.data.normalisation import IMAGENET_MEAN, IMAGENET_STD
 
 QUERY_SIZE, MAX_BOXES = 32, 20
 
@@ -29,7 +30,7 @@ def test_images_and_queries(golden: Golden) -> None:
         np.testing.assert_allclose(blob, case[f"image_blob_{k}"], atol=1e-4)
         square = query_square(case[f"image_{k}"], size)
         assert np.abs(square.astype(int) - case[f"query_crop_{k}"].astype(int)).max() <= 1
-        levels = 1 / 255 / min(STD) + 1e-4
+        levels = 1 / 255 / min(IMAGENET_STD) + 1e-4
         query = query_image(image, size).permute(1, 2, 0).numpy()
         np.testing.assert_allclose(query, case[f"query_blob_{k}"], atol=levels)
     x1, y1, x2, y2 = case["box"].tolist()
@@ -120,11 +121,11 @@ def test_training_samples(golden: Golden, tmp_path: Path) -> None:
         assert list(sample.image_3hw.shape) == case[f"sample{k}_shape"].tolist()
         np.testing.assert_allclose([*sample.image_3hw.shape[1:], sample.factor], case[f"sample{k}_im_info"], rtol=1e-6)
         assert len(boxes_as_a_set(sample)) == case[f"sample{k}_num_boxes"]
-        white = (1 - torch.tensor(MEAN)) / torch.tensor(STD)
+        white = (1 - torch.tensor(IMAGENET_MEAN)) / torch.tensor(IMAGENET_STD)
         content = torch.isclose(sample.image_3hw, white[:, None, None], atol=1e-4).all(0)
         extent = [int(content.any(dim=1).sum()), int(content.any(dim=0).sum())]
         assert extent == case[f"sample{k}_content_hw"].tolist()
-        level = (sample.query_3ss[0] * STD[0] + MEAN[0]) * 255
+        level = (sample.query_3ss[0] * IMAGENET_STD[0] + IMAGENET_MEAN[0]) * 255
         assert level.round().unique().tolist() == [query_class]
         file = int(case[f"sample{k}_query_level"])
         assert level_of_class.setdefault(query_class, file) == file

@@ -7,12 +7,14 @@ from coae_inputs import filled, filled_network, matched_share, normalised
 from golden_cases import Golden
 
 from baselines.coae.config import default_config
-from baselines.coae.modeling.anchors import base_anchors, grid_anchors
 from baselines.coae.modeling.co_attention import CoAttention
 from baselines.coae.modeling.model import CoAE, TrainBatch, TrainKeys, build_coae
 from baselines.coae.modeling.overlaps import overlaps
+from baselines.coae.modeling.resnet import STRIDE
 from baselines.coae.modeling.rpn import CODER, ProposalLimits, Rpn, clip_to_sizes, propose, propose_among
 from baselines.coae.modeling.sampling import RegionKeys
+from baselines.legacy_anchors import cell_anchors, grid_anchors
+from os2d.structures.sizes import Size
 
 SCALES, RATIOS = [4.0, 8.0, 16.0, 32.0], [0.5, 1.0, 2.0]
 TEST, TRAIN = ProposalLimits(6000, 300, 0.7), ProposalLimits(12000, 2000, 0.7)
@@ -57,9 +59,10 @@ def test_co_attention(name: str, golden: Golden) -> None:
 @pytest.mark.reads("baselines/coae_anchors.npz")
 def test_anchors(golden: Golden) -> None:
     case = golden("baselines/coae_anchors.npz")
-    base = base_anchors(case["scales"].tolist(), case["ratios"].tolist())
+    height, width = case["feat_hw"].tolist()
+    base = cell_anchors(STRIDE, case["scales"].tolist(), case["ratios"].tolist())
     close(base, case["base_anchors"], atol=1e-4)
-    close(grid_anchors(base, *case["feat_hw"].tolist()), case["all_anchors"], atol=1e-4)
+    close(grid_anchors(base, Size(w=width, h=height), STRIDE), case["all_anchors"], atol=1e-4)
 
 
 @pytest.mark.reads("baselines/coae_box_transform.npz")

@@ -5,12 +5,14 @@ from golden_cases import Case, Golden
 
 from baselines.coae.config import default_config
 from baselines.coae.modeling.anchor_targets import AnchorTargets, anchor_targets
-from baselines.coae.modeling.anchors import base_anchors, grid_anchors
 from baselines.coae.modeling.losses import head_losses, margin_ranking_loss, smooth_l1
 from baselines.coae.modeling.model import rules_of
 from baselines.coae.modeling.overlaps import overlaps
 from baselines.coae.modeling.region_targets import RegionTargets, region_targets
+from baselines.coae.modeling.resnet import STRIDE
 from baselines.coae.modeling.sampling import AnchorKeys, RegionKeys
+from baselines.legacy_anchors import cell_anchors, grid_anchors
+from os2d.structures.sizes import Size
 
 RULES = rules_of(default_config())
 
@@ -42,7 +44,8 @@ def test_overlaps(golden: Golden) -> None:
 
 
 def anchor_case(case: Case) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    anchors = grid_anchors(base_anchors([4, 8, 16, 32], [0.5, 1, 2]), *case["feat_hw"].tolist())
+    height, width = case["feat_hw"].tolist()
+    anchors = grid_anchors(cell_anchors(STRIDE, [4, 8, 16, 32], [0.5, 1, 2]), Size(w=width, h=height), STRIDE)
     return anchors, torch.from_numpy(case["gt_boxes"])[:, :, :4], torch.from_numpy(case["im_info"][0, :2])
 
 

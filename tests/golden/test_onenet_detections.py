@@ -3,7 +3,7 @@ import pytest
 import torch
 from golden_cases import Case, Golden
 
-from baselines.onenet.inference import Candidates, best_candidates, in_output_sizes, without_overlaps
+from baselines.onenet.modeling.inference import Candidates, best_candidates, in_output_sizes, without_overlaps
 from baselines.onenet.structures import Detections
 from os2d.structures.sizes import Size
 

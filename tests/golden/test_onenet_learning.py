@@ -10,7 +10,7 @@ from yacs.config import CfgNode
 from baselines.onenet.engine.optimisation import build_optimizer
 from baselines.onenet.engine.schedule import lr_factor, set_lr
 from baselines.onenet.engine.training_step import TrainingStep
-from baselines.onenet.losses import Criterion
+from baselines.onenet.modeling.losses import Criterion
 from baselines.onenet.modeling.model import OneNet, build_model
 from baselines.onenet.structures import Targets
 

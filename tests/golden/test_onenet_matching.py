@@ -9,9 +9,9 @@ import pytest
 import torch
 from golden_cases import Case, Golden
 
-from baselines.onenet.batch_targets import BatchTargets, join_targets
 from baselines.onenet.config import default_config
-from baselines.onenet.losses import Criterion
+from baselines.onenet.modeling.batch_targets import BatchTargets, join_targets
+from baselines.onenet.modeling.losses import Criterion
 from baselines.onenet.structures import HeadOutput, Targets
 from os2d.structures.sizes import Size
 

@@ -9,7 +9,7 @@ from golden_cases import Golden
 from onenet_inputs import configuration
 
 from baselines.onenet.modeling.model import build_model, lay_out_model
-from baselines.onenet.weights import load_weights_file
+from baselines.onenet.modeling.weights import load_init_model
 from os2d.modeling.conversion.convert_file import convert_file
 
 CONFIG_OF = {
@@ -84,7 +84,7 @@ def check_loading(expected: dict, converted: dict[str, np.ndarray], folder: Path
     for file in ("converted.pkl", "torchvision.pth"):
         model = build_model(config)
         before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
-        load_weights_file(model, folder / file)
+        load_init_model(model, folder / file)
         changed = {key for key, tensor in model.state_dict().items() if not torch.equal(tensor, before[key])}
         assert changed <= set(sources)
         for key, source in sources.items():

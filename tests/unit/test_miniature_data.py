@@ -10,9 +10,10 @@ from baselines.coae.modeling.model import build_coae
 from baselines.coae.modeling.weights import load_init_model as load_coae
 from baselines.detector_retrieval.detector.config import default_config as detector_config
 from baselines.detector_retrieval.detector.model import build_detector
-from baselines.detector_retrieval.detector.weights import load_init_model
+from baselines.detector_retrieval.detector.weights import load_init_model as load_detector
 from baselines.detector_retrieval.retrieval.network import NetworkDescription, build_network
-from baselines.detector_retrieval.retrieval.weights import load_start_weights, load_whitening_layer
+from baselines.detector_retrieval.retrieval.weights import load_init_model as load_retrieval
+from baselines.detector_retrieval.retrieval.weights import load_whitening_layer
 from baselines.onenet.data.catalog import find_source
 from baselines.onenet.data.coco_file import read_coco
 from baselines.onenet.modeling.weights import read_detector_weights
@@ -173,13 +174,13 @@ def test_the_detector_starts_from_caffe2_and_from_a_classifier(name, tmp_path):
     config = detector_config()
     config.MODEL.BACKBONE.CONV_BODY = "R-18-FPN"
     config.MODEL.ROI_BOX_HEAD.MLP_HEAD_DIM = 16
-    load_init_model(build_detector(config), written(name, tmp_path))
+    load_detector(build_detector(config), written(name, tmp_path))
 
 
 @pytest.mark.parametrize("name", ["imagenet-caffe-resnet50-features-ac468af.pth", "model_best_cirtorch.pth.tar"])
 def test_the_retrieval_network_starts_from_its_files(name, tmp_path):
     network = build_network(NetworkDescription("resnet18", "gem", whitening=True))
-    load_start_weights(network, written(name, tmp_path))
+    load_retrieval(network, written(name, tmp_path))
     load_whitening_layer(network, written("retrieval-SfM-120k-resnet101-gem-whiten-22ab0c1.pth", tmp_path))
 
 

@@ -10,12 +10,13 @@ from yacs.config import CfgNode
 
 from baselines.onenet.config_file import read_config
 from baselines.onenet.data.class_names import COCO, class_names
-from baselines.onenet.data.sample import resized_for_test, to_pixels
+from baselines.onenet.data.sample import resized_for_test
 from baselines.onenet.demo import main
 from baselines.onenet.drawing import draw_detections
 from baselines.onenet.modeling.model import build_model
 from baselines.onenet.predictor import Predictor
 from baselines.onenet.structures import Detections
+from os2d.data.normalisation import to_bytes
 from os2d.data.video import change_video, pictures_of
 from os2d.errors import DataError
 from os2d.structures.sizes import Size
@@ -86,7 +87,7 @@ def test_the_network_sees_the_picture_as_it_was_trained(predictor: Predictor, co
     seen = picture(3)
     found = predictor(seen)
     with torch.no_grad():
-        (expected,) = predictor.model([to_pixels(resized_for_test(seen, config))], output_sizes=[Size(48, 40)])
+        (expected,) = predictor.model([to_bytes(resized_for_test(seen, config))], output_sizes=[Size(48, 40)])
     assert torch.equal(found.boxes_N4, expected.boxes_N4)
     assert torch.equal(found.scores_N, expected.scores_N)
     assert set(found.classes_N.tolist()) == {2}

@@ -11,15 +11,12 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from os2d.data.normalisation import to_tensor
-
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""RGB, after scaling to [0, 1]."""
+from os2d.data.normalisation import IMAGENET_MEAN, IMAGENET_STD, to_tensor
 
 
 def scaled_image(image: Image.Image, factor: float) -> Tensor:
     """Return normalised pixels (3, h, w) of an image whose sides are multiplied by a factor, and rounded."""
-    pixels_13hw = to_tensor(image, MEAN, STD)[None]
+    pixels_13hw = to_tensor(image, IMAGENET_MEAN, IMAGENET_STD)[None]
     size = [max(round(side * factor), 1) for side in pixels_13hw.shape[2:]]
     # The factor itself, not the quotient of the rounded sizes, places the samples.
     return torch.ops.aten.upsample_bilinear2d(pixels_13hw, size, False, factor, factor)[0]
@@ -27,7 +24,7 @@ def scaled_image(image: Image.Image, factor: float) -> Tensor:
 
 def query_image(image: Image.Image, size: int) -> Tensor:
     """Return the normalised pixels (3, size, size) of a class image in the middle of a black square."""
-    return to_tensor(Image.fromarray(query_square(np.asarray(image), size)), MEAN, STD)
+    return to_tensor(Image.fromarray(query_square(np.asarray(image), size)), IMAGENET_MEAN, IMAGENET_STD)
 
 
 def query_square(pixels_hw3: np.ndarray, size: int) -> np.ndarray:

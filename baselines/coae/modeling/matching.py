@@ -28,7 +28,7 @@ from baselines.coae.modeling.model import POOLED_CELLS, CoAE, Scored
 from baselines.coae.modeling.region_pooling import pool_regions
 from baselines.coae.modeling.region_top import RegionTop
 from baselines.coae.modeling.rpn import propose
-from os2d.modeling.folding import fold, norms_of_convolutions
+from os2d.modeling.folding import fold, fold_norms
 
 QUERIES_AT_ONCE = 32
 """Class images whose features are computed together."""
@@ -141,10 +141,7 @@ class Matcher:
 def _without_norms(module: nn.Sequential) -> nn.Sequential:
     """Return a copy whose fixed norms are folded into the convolutions before them, channels side by side."""
     copy = deepcopy(module).requires_grad_(False)
-    for convolution, parent, name, norm in norms_of_convolutions(copy):
-        weight, bias = fold(convolution, norm)
-        convolution.weight, convolution.bias = nn.Parameter(weight, False), nn.Parameter(bias, False)
-        setattr(parent, name, nn.Identity())
+    fold_norms(copy)
     return copy.to(memory_format=torch.channels_last)
 
 

@@ -14,8 +14,10 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import pad
 
-from baselines.coae.modeling.anchors import base_anchors, grid_anchors
+from baselines.coae.modeling.resnet import STRIDE
+from baselines.legacy_anchors import cell_anchors, grid_anchors
 from baselines.legacy_boxes import LegacyBoxCoder, suppress_legacy
+from os2d.structures.sizes import Size
 
 HIDDEN = 512
 CODER = LegacyBoxCoder(last_pixel=0.0)
@@ -51,7 +53,7 @@ class Rpn(nn.Module):
 
     def __init__(self, channels: int, scales: Sequence[float], ratios: Sequence[float]) -> None:
         super().__init__()
-        self.register_buffer("base_A4", base_anchors(scales, ratios), persistent=False)
+        self.register_buffer("base_A4", cell_anchors(STRIDE, scales, ratios), persistent=False)
         self.RPN_Conv = nn.Conv2d(channels, HIDDEN, kernel_size=3, padding=1)
         self.RPN_cls_score = nn.Conv2d(HIDDEN, 2 * len(self.base_A4), kernel_size=1)
         self.RPN_bbox_pred = nn.Conv2d(HIDDEN, 4 * len(self.base_A4), kernel_size=1)
@@ -74,10 +76,10 @@ class Rpn(nn.Module):
 
     def arrange(self, scores_BCHW: Tensor, deltas_BCHW: Tensor) -> RpnOutput:
         """Return channels as values per anchor: scores are (class, anchor) there, codes (anchor, code)."""
-        height, width = scores_BCHW.shape[2:]
         logits_BN2 = scores_BCHW.unflatten(1, (2, -1)).permute(0, 3, 4, 2, 1).flatten(1, 3)
         deltas_BN4 = deltas_BCHW.unflatten(1, (-1, 4)).permute(0, 3, 4, 1, 2).flatten(1, 3)
-        return RpnOutput(logits_BN2, deltas_BN4, grid_anchors(self.base_A4, height, width))
+        anchors_N4 = grid_anchors(self.base_A4, Size.of_tensor(scores_BCHW), STRIDE)
+        return RpnOutput(logits_BN2, deltas_BN4, anchors_N4)
 
 
 @torch.no_grad()

@@ -20,7 +20,7 @@ from os2d.errors import CheckpointError
 from os2d.modeling.conversion import recognition
 from os2d.modeling.conversion.conversions import CONVERSIONS
 from os2d.modeling.conversion.resnet import CLASSIFIER, renamed_start
-from os2d.modeling.key_comparison import compare_keys
+from os2d.modeling.key_comparison import compare_keys, shapes_of
 from os2d.modeling.weights_file import load_weights
 
 POOLING_MODE = "align"
@@ -98,7 +98,7 @@ def _load_resnet(model: CoAE, weights: Mapping[str, Tensor], path: str | Path) -
 
 def _load_fitting(model: CoAE, weights: Mapping[str, Tensor], path: str | Path) -> None:
     state = model.state_dict()
-    differences = compare_keys(weights, {key: tensor.shape for key, tensor in state.items()})
+    differences = compare_keys(weights, shapes_of(state))
     if differences:
         raise CheckpointError(
             f"{path}: does not fit the network; check model.net, model.group_norm, model.anchor_scales and "

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from baselines.legacy_anchors import cell_anchors, grid_anchors
 from os2d.structures.sizes import Size
 
 
@@ -21,7 +22,7 @@ class AnchorGenerator(nn.Module):
         self.strides = tuple(strides)
         self.cell_anchors = nn.Module()
         for level, (size, stride) in enumerate(zip(sizes, strides, strict=True)):
-            self.cell_anchors.register_buffer(str(level), cell_anchors(size, stride, ratios))
+            self.cell_anchors.register_buffer(str(level), cell_anchors(stride, [size / stride], ratios))
 
     @property
     def per_cell(self) -> int:
@@ -31,20 +32,7 @@ class AnchorGenerator(nn.Module):
     def forward(self, grids: Sequence[Size]) -> list[Tensor]:
         """Return the anchors (A, 4) of every level, given the sizes of its feature maps in cells."""
         levels = zip(self.cell_anchors.buffers(), grids, self.strides, strict=True)
-        return [_shifted(cell_K4, grid, stride) for cell_K4, grid, stride in levels]
-
-
-def cell_anchors(size: float, stride: int, ratios: Sequence[float]) -> Tensor:
-    """Return the anchors (K, 4) of the first cell: one per ratio of height to width, of about ``size`` squared pixels.
-
-    A window of the stride's size is brought to each ratio in whole pixels, and then enlarged to the size.
-    """
-    ratios_K = torch.tensor(list(ratios), dtype=torch.float64)
-    widths_K = (stride**2 / ratios_K).sqrt().round()
-    heights_K = (widths_K * ratios_K).round()
-    half_K2 = (torch.stack([widths_K, heights_K], dim=1) * (size / stride) - 1) / 2
-    center = (stride - 1) / 2
-    return torch.cat([center - half_K2, center + half_K2], dim=1).float()
+        return [grid_anchors(cell_K4, grid, stride) for cell_K4, grid, stride in levels]
 
 
 def inside(anchors_A4: Tensor, size: Size, margin: float) -> Tensor:
@@ -53,11 +41,3 @@ def inside(anchors_A4: Tensor, size: Size, margin: float) -> Tensor:
         return torch.ones(len(anchors_A4), dtype=torch.bool, device=anchors_A4.device)
     left, top, right, bottom = anchors_A4.unbind(dim=1)
     return (left >= -margin) & (top >= -margin) & (right < size.w + margin) & (bottom < size.h + margin)
-
-
-def _shifted(cell_K4: Tensor, grid: Size, stride: int) -> Tensor:
-    x_W = torch.arange(grid.w, dtype=torch.float32, device=cell_K4.device) * stride
-    y_H = torch.arange(grid.h, dtype=torch.float32, device=cell_K4.device) * stride
-    y_HW, x_HW = torch.meshgrid(y_H, x_W, indexing="ij")
-    shift_HW4 = torch.stack([x_HW, y_HW, x_HW, y_HW], dim=-1)
-    return (shift_HW4[..., None, :] + cell_K4).view(-1, 4)

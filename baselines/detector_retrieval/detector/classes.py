@@ -14,7 +14,8 @@ from os2d.data.dataset import DatasetOneShotDetection
 from os2d.errors import DataError
 from os2d.structures.boxes import BoxList
 
-BACKGROUND, ANY_OBJECT = 0, 1
+ANY_OBJECT = 1
+"""The number of every object where all are one class; 0 is the background."""
 
 
 @dataclass(frozen=True)

@@ -116,6 +116,11 @@ NEUTRAL_KEYS = ("OUTPUT_DIR", "TEST.IMS_PER_BATCH", "DATALOADER.NUM_WORKERS", "D
 """Keys, or prefixes ending in a dot, that cannot change any result."""
 
 
+def is_cuda(config: CfgNode) -> bool:
+    """Return whether a configuration asks for a GPU."""
+    return str(config.MODEL.DEVICE) == "cuda"
+
+
 def default_config() -> CfgNode:
     """Return a fresh tree with every key and its default."""
     return _C.clone()

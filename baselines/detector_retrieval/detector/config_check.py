@@ -5,14 +5,21 @@ Light on purpose (no torch): planners check every trial.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from itertools import pairwise
-from math import isfinite
-from typing import Any
 
 from yacs.config import CfgNode
 
-from baselines.config_rules import Rule, check_dataset_name, check_tree
+from baselines.config_rules import (
+    Rule,
+    check_dataset_name,
+    check_tree,
+    is_not_negative,
+    is_number,
+    is_positive,
+    is_share,
+    some,
+)
 from baselines.detector_retrieval.detector.catalog import weights_path
 from os2d.errors import ConfigError
 
@@ -31,14 +38,10 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
 """Keys whose value is one of a few; maskrcnn-benchmark has more."""
 
 
-def _numbers(holds: Callable[[float], bool]) -> Callable[[Any], bool]:
-    return lambda values: len(values) > 0 and all(isinstance(v, int | float) and holds(v) for v in values)
-
-
 RULES = (
     Rule(
         "a positive number",
-        lambda v: v > 0 and isfinite(v),
+        is_positive,
         (
             *("MODEL.RESNETS.BACKBONE_OUT_CHANNELS", "MODEL.RPN.BATCH_SIZE_PER_IMAGE", "MODEL.RPN.PRE_NMS_TOP_N_TRAIN"),
             *("MODEL.RPN.PRE_NMS_TOP_N_TEST", "MODEL.RPN.POST_NMS_TOP_N_TRAIN", "MODEL.RPN.POST_NMS_TOP_N_TEST"),
@@ -53,7 +56,7 @@ RULES = (
     ),
     Rule(
         "0 or a positive number",
-        lambda v: v >= 0 and isfinite(v),
+        is_not_negative,
         (
             *("random_seed", "MODEL.ROI_HEADS.DETECTIONS_PER_IMG", "DATALOADER.NUM_WORKERS", "SOLVER.MAX_ITER"),
             *("SOLVER.MOMENTUM", "SOLVER.WEIGHT_DECAY", "SOLVER.WEIGHT_DECAY_BIAS", "SOLVER.WARMUP_ITERS"),
@@ -62,7 +65,7 @@ RULES = (
     ),
     Rule(
         "a number from 0 to 1",
-        lambda v: 0 <= v <= 1,
+        is_share,
         (
             *("MODEL.RPN.FG_IOU_THRESHOLD", "MODEL.RPN.BG_IOU_THRESHOLD", "MODEL.RPN.POSITIVE_FRACTION"),
             *("MODEL.RPN.NMS_THRESH", "MODEL.ROI_HEADS.FG_IOU_THRESHOLD", "MODEL.ROI_HEADS.BG_IOU_THRESHOLD"),
@@ -71,30 +74,30 @@ RULES = (
     ),
     Rule(
         "at least one positive number",
-        _numbers(lambda v: v > 0),
+        some(is_positive),
         ("MODEL.RPN.ASPECT_RATIOS", "INPUT.MIN_SIZE_TRAIN"),
     ),
     Rule(
         "five positive numbers, one per level",
-        lambda v: len(v) == 5 and _numbers(lambda s: s > 0)(v),
+        lambda v: len(v) == 5 and all(map(is_positive, v)),
         ("MODEL.RPN.ANCHOR_SIZES", "MODEL.RPN.ANCHOR_STRIDE"),
     ),
     Rule(
         "one to four positive numbers, one per level",
-        lambda v: len(v) <= 4 and _numbers(lambda s: s > 0)(v),
+        lambda v: len(v) <= 4 and some(is_positive)(v),
         ("MODEL.ROI_BOX_HEAD.POOLER_SCALES",),
     ),
     Rule(
         "four positive numbers",
-        lambda v: len(v) == 4 and _numbers(lambda s: s > 0)(v),
+        lambda v: len(v) == 4 and all(map(is_positive, v)),
         ("MODEL.ROI_HEADS.BBOX_REG_WEIGHTS",),
     ),
-    Rule("three numbers", lambda v: len(v) == 3 and _numbers(isfinite)(v), ("INPUT.PIXEL_MEAN",)),
-    Rule("three positive numbers", lambda v: len(v) == 3 and _numbers(lambda s: s > 0)(v), ("INPUT.PIXEL_STD",)),
+    Rule("three numbers", lambda v: len(v) == 3 and all(map(is_number, v)), ("INPUT.PIXEL_MEAN",)),
+    Rule("three positive numbers", lambda v: len(v) == 3 and all(map(is_positive, v)), ("INPUT.PIXEL_STD",)),
     Rule("a whole number from 0 to 5", lambda v: 0 <= v <= 5, ("MODEL.BACKBONE.FREEZE_CONV_BODY_AT",)),
     Rule("-1, 0, or 2 and more", lambda v: v in (-1, 0) or v >= 2, ("MODEL.ROI_BOX_HEAD.NUM_CLASSES",)),
     Rule("a multiple of 32", lambda v: v > 0 and v % 32 == 0, ("DATALOADER.SIZE_DIVISIBILITY",)),
-    Rule("no negative number", lambda v: all(s > 0 for s in v), ("TEST.BBOX_AUG.SCALES",)),
+    Rule("no negative number", lambda v: all(map(is_positive, v)), ("TEST.BBOX_AUG.SCALES",)),
     Rule("rising positive numbers", lambda v: all(a < b for a, b in pairwise([0, *v])), ("SOLVER.STEPS",)),
 )
 

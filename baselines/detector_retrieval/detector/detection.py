@@ -17,6 +17,7 @@ from yacs.config import CfgNode
 from baselines.detector_retrieval.detector.images import pixels_of, resized_size
 from baselines.detector_retrieval.detector.model import Detector
 from baselines.detector_retrieval.detector.postprocess import ClassBoxes
+from baselines.legacy_boxes import mirrored
 from os2d.data.images import resize
 from os2d.structures.boxes import BoxList
 from os2d.structures.sizes import Size
@@ -64,12 +65,6 @@ def detect(detector: Detector, seen_hw3: Sequence[Tensor], views: Sequence[View]
     detections = detector.filter(merged.boxes_NC4, merged.scores_NC)
     fields = {"scores": detections.scores_N, "labels": detections.labels_N}
     return BoxList(detections.boxes_N4, merged.size, fields)
-
-
-def mirrored(boxes: Tensor, width: int) -> Tensor:
-    """Return boxes (..., 4) in the mirrored image of so many pixels."""
-    left, top, right, bottom = boxes.unbind(dim=-1)
-    return torch.stack([width - 1 - right, top, width - 1 - left, bottom], dim=-1)
 
 
 def _class_boxes(detector: Detector, image_hw3: Tensor, view: View) -> ClassBoxes:

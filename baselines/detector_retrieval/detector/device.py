@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from yacs.config import CfgNode
 
+from baselines.detector_retrieval.detector.config import is_cuda
 from os2d.engine.device import select_device
 
 
@@ -14,7 +15,7 @@ def prepare_device(config: CfgNode) -> torch.device:
     Raises:
         DeviceError: a GPU is asked for and this machine has none that torch can use.
     """
-    device = select_device(config.MODEL.DEVICE == "cuda")
+    device = select_device(is_cuda(config))
     if config.runtime.num_threads:
         torch.set_num_threads(config.runtime.num_threads)
     return device

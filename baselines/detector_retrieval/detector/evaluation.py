@@ -39,7 +39,7 @@ class Evaluation:
     seconds: float
 
 
-def build_test_sets(config: CfgNode) -> list[DatasetOneShotDetection]:
+def build_evaluation_sets(config: CfgNode) -> list[DatasetOneShotDetection]:
     """Return the data sets of ``DATASETS.TEST``.
 
     Raises:

@@ -11,9 +11,10 @@ from torch import Generator, Tensor
 from yacs.config import CfgNode
 
 from baselines.detector_retrieval.detector.classes import ObjectClasses
-from baselines.detector_retrieval.detector.detection import mirrored
+from baselines.detector_retrieval.detector.config import is_cuda
 from baselines.detector_retrieval.detector.images import pixels_of, resized_size
 from baselines.detector_retrieval.detector.structures import Objects
+from baselines.legacy_boxes import mirrored
 from os2d.data.dataset import DatasetOneShotDetection
 from os2d.data.images import resize
 from os2d.data.loading import BatchLoader
@@ -104,7 +105,7 @@ class TrainBatches:
 def build_train_loader(batches: TrainBatches, numbers: Sequence[int], config: CfgNode) -> BatchLoader[TrainBatch]:
     """Return the batches of these numbers, prepared ahead."""
     batches.dataset.preload()
-    on_gpu = config.MODEL.DEVICE == "cuda"
+    on_gpu = is_cuda(config)
     return BatchLoader(batches, numbers, config.DATALOADER.NUM_WORKERS, pin_memory=on_gpu, prefetch=2)
 
 

@@ -10,17 +10,18 @@ from pathlib import Path
 
 from yacs.config import CfgNode
 
-from baselines.detector_retrieval.detector.config import default_config
+from baselines.detector_retrieval.detector.config import default_config, is_cuda
 from baselines.detector_retrieval.detector.config_check import check_training
 from baselines.detector_retrieval.detector.training import train_task
-from os2d.command import exit_code_of, final_line, start_log
+from os2d.command import EXIT_CODES, exit_code_of, final_line, start_log
 from os2d.config_reading import read_config
 from os2d.console import ConsoleRun
 from os2d.engine.distributed import process_group
 
 logger = logging.getLogger("baselines.detector_retrieval.detector")
 
-EXAMPLES = """\
+EXAMPLES = (
+    """\
 Values come from the defaults (config.py lists every key with its meaning), then from the file, then from KEY VALUE.
 
 examples:
@@ -32,8 +33,9 @@ examples:
   on two GPUs:
     torchrun --nproc-per-node 2 train_detector.py --config-file ...
 
-exit codes: 0 done, 2 something to correct (one line says what), 75 interrupted and can be resumed
 """
+    + EXIT_CODES
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def work() -> None:
         config = config_of(options)
         check_training(config)
-        with process_group(config.MODEL.DEVICE == "cuda"):
+        with process_group(is_cuda(config)):
             _run(config)
 
     return exit_code_of(work)

@@ -19,8 +19,9 @@ from torch.nn.utils import get_total_norm
 from yacs.config import CfgNode
 
 from baselines.detector_retrieval.detector.classes import ObjectClasses
+from baselines.detector_retrieval.detector.config import is_cuda
 from baselines.detector_retrieval.detector.device import prepare_device
-from baselines.detector_retrieval.detector.evaluation import build_test_sets, evaluate
+from baselines.detector_retrieval.detector.evaluation import build_evaluation_sets, evaluate
 from baselines.detector_retrieval.detector.evaluation_task import evaluate_task
 from baselines.detector_retrieval.detector.model import build_detector
 from baselines.detector_retrieval.detector.schedule import Schedule, build_optimizer
@@ -50,7 +51,7 @@ logger = logging.getLogger(__name__)
 
 _DRAW = 2  # stream of random numbers: anchors and proposals of a batch; 0 and 1 are the batches' own
 
-TOLD_EVERY = 20
+LOG_PERIOD = 20
 """So many steps share one line of the log, and one wait for the device."""
 
 
@@ -58,7 +59,7 @@ def train_task(config: CfgNode, run: Run) -> dict[str, float]:
     """Train as configured and return the metrics of the last evaluation and the best ones."""
     if config.SOLVER.MAX_ITER == 0:
         return evaluate_task(config, run)
-    with process_group(config.MODEL.DEVICE == "cuda"):
+    with process_group(is_cuda(config)):
         training = DetectorTraining(config, run)
         state = run.resume()
         if state is not None:
@@ -75,7 +76,7 @@ class DetectorTraining:
         self.device = prepare_device(config)
         training_set = build_training_set(config)
         self.classes = ObjectClasses.of(config.MODEL.ROI_BOX_HEAD.NUM_CLASSES, training_set)
-        self.test_sets = build_test_sets(config)
+        self.test_sets = build_evaluation_sets(config)
         self.schedule = Schedule.from_config(config.SOLVER, world_size())
         self.batches = TrainBatches(training_set, self.classes, config, run.seed, self.schedule.images_per_process)
         self.detector = build_detector(config, self.classes.count)
@@ -163,7 +164,7 @@ class DetectorTraining:
         """
         self._losses = {name: self._losses.get(name, 0.0) + loss.detach() for name, loss in losses.items()}
         self._steps += 1
-        if self.iteration % TOLD_EVERY and self.iteration != self.schedule.max_iter:
+        if self.iteration % LOG_PERIOD and self.iteration != self.schedule.max_iter:
             return
         sums = sum_over_processes(torch.stack(list(self._losses.values()))) / (self._steps * world_size())
         means = dict(zip(self._losses, sums.tolist(), strict=True))

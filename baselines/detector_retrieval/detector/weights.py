@@ -16,6 +16,7 @@ from yacs.config import CfgNode
 
 from baselines.detector_retrieval.detector.catalog import weights_path
 from baselines.detector_retrieval.detector.model import Detector, build_detector
+from baselines.detector_retrieval.kept_files import kept_file
 from os2d.errors import CheckpointError
 from os2d.modeling.conversion.resnet import CLASSIFIER, without_wrapper
 from os2d.modeling.key_comparison import BATCH_COUNTER, compare_keys, listed
@@ -88,7 +89,7 @@ CAFFE2 = _Source(
 )
 
 
-def load_weights_into(detector: Detector, path: str | Path) -> None:
+def load_init_model(detector: Detector, path: str | Path) -> None:
     """Load a detector of maskrcnn-benchmark or of ours, or a ResNet into the body.
 
     Raises:
@@ -121,7 +122,7 @@ def load_detector(config: CfgNode, path: str | Path, device: torch.device, num_c
         CheckpointError: the file cannot be read or holds something else than a detector of this configuration.
     """
     detector = build_detector(config, num_classes)
-    load_weights_into(detector, path)
+    load_init_model(detector, path)
     return detector.to(device).eval()
 
 
@@ -130,20 +131,16 @@ def load_start_weights(detector: Detector, config: CfgNode) -> None:
     name = config.MODEL.WEIGHT
     logger.info("weights: %s", name or f"random, seed {config.random_seed}")
     if name:
-        load_weights_into(detector, weights_path(name))
+        load_init_model(detector, weights_path(name))
 
 
-def trained_detector(folder: Path) -> Path:
+def trained_checkpoint(folder: Path) -> Path:
     """Return the best network that a finished training left in its folder, else the last one.
 
     Raises:
         CheckpointError: there is neither.
     """
-    for name in (BEST_FILE, FINAL_FILE):
-        for path in (folder / name, folder / "checkpoints" / name):
-            if path.is_file():
-                return path
-    raise CheckpointError(f"{folder}: expected {BEST_FILE} or {FINAL_FILE} of a finished detector training, found none")
+    return kept_file(folder, BEST_FILE, FINAL_FILE)
 
 
 def _recognise(weights: Mapping[str, Tensor], path: str | Path) -> _Source:

@@ -22,14 +22,13 @@ from baselines.detector_retrieval.joint.patches import resized_to_area, whole_co
 from baselines.detector_retrieval.retrieval.descriptors import EVALUATION_SCALES
 from baselines.detector_retrieval.retrieval.network import NetworkDescription, RetrievalNetwork, build_network
 from baselines.detector_retrieval.retrieval.pooling import l2_normalise
-from os2d.bench.clock import time_call
+from os2d.bench.clock import least_cpu_seconds
 from os2d.structures.boxes import BoxList
 from os2d.structures.sizes import Size
 
 SIZE = Size(w=1280, h=960)
 VIEWS = 4
 SUPPRESSION = Suppression(0.3, -float("inf"))
-
 
 app = typer.Typer(help="Measure how much faster detector + retrieval is evaluated than by a plain loop.")
 
@@ -70,11 +69,7 @@ def compare(architecture: str, image_size: int, num_boxes: int, num_classes: int
         "here": lambda: joint(retriever, image, boxes, classes),
     }
     scores = [program().field("scores").sort().values for program in programs.values()]  # also warms up
-    cpu: dict[str, list[float]] = {name: [] for name in programs}
-    for _ in range(repetitions):
-        for name, program in programs.items():
-            cpu[name].append(time_call(program, torch.device("cpu")).cpu_seconds)
-    best = {name: min(seconds) for name, seconds in cpu.items()}
+    best = least_cpu_seconds(programs, repetitions, torch.device("cpu"))
     of_image = f"{num_boxes} boxes, {num_classes} classes in {VIEWS} views, crops of {image_size} x {image_size}"
     what = f"{architecture}, {of_image}, {torch.get_num_threads()} threads, minimum of {repetitions}"
     apart = (

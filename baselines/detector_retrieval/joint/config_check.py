@@ -10,7 +10,7 @@ from pathlib import Path
 
 from yacs.config import CfgNode
 
-from baselines.config_rules import Rule, check_tree, is_positive, is_whole
+from baselines.config_rules import Rule, check_tree, is_share, is_whole
 from baselines.detector_retrieval.detector.config import default_config as detector_defaults
 from baselines.detector_retrieval.joint.config import without_joint
 from os2d.config_check import check_evaluation
@@ -22,11 +22,7 @@ CHOICES = {"eval.class_image_augmentation": ("", "rotation90", "horflip")}
 
 RULES = (
     Rule("a whole number, 1 or more", is_whole(1), ("joint.retrieval_image_size", "joint.boxes_at_once")),
-    Rule(
-        "a number from 0 to 1",
-        lambda v: v == 0 or (is_positive(v) and v <= 1),
-        ("joint.nms_iou_threshold",),
-    ),
+    Rule("a number from 0 to 1", is_share, ("joint.nms_iou_threshold",)),
 )
 
 FILES = ("detector_weights", "retrieval_network", "retrieval_whitening")

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -18,6 +17,7 @@ from os2d.data.dataset import DatasetOneShotDetection
 from os2d.data.eval_loader import buckets
 from os2d.data.images import resize
 from os2d.data.loading import BatchLoader
+from os2d.data.normalisation import to_bytes
 from os2d.structures.boxes import BoxList
 from os2d.structures.sizes import Size
 
@@ -60,9 +60,9 @@ class JointImages:
         image_ids = self._batches[number]
         images = [self.dataset.load_image(image_id) for image_id in image_ids]
         sizes = [Size.of_image(images[0]).scaled(scale) for scale in self.scales]
-        levels = [torch.stack([_bytes_of(resize(image, size)) for image in images]) for size in sizes]
+        levels = [torch.stack([to_bytes(resize(image, size)) for image in images]) for size in sizes]
         boxes = [self.dataset.boxes(image_id) for image_id in image_ids]
-        return JointBatch(image_ids, torch.stack([_bytes_of(image) for image in images]), levels, boxes)
+        return JointBatch(image_ids, torch.stack([to_bytes(image) for image in images]), levels, boxes)
 
 
 def build_joint_loader(
@@ -80,13 +80,9 @@ def build_joint_loader(
 
 def pixels_of(image: Image.Image) -> Tensor:
     """Return an RGB picture as numbers of 0 to 1, (3, h, w)."""
-    return to_pixels(_bytes_of(image))
+    return to_pixels(to_bytes(image))
 
 
 def to_pixels(bytes_of_image: Tensor) -> Tensor:
     """Return bytes as numbers of 0 to 1, of the same shape."""
     return bytes_of_image.float() / 255
-
-
-def _bytes_of(image: Image.Image) -> Tensor:
-    return torch.from_numpy(np.array(image, dtype=np.uint8)).permute(2, 0, 1).contiguous()

@@ -12,7 +12,15 @@ from typing import Any
 
 from yacs.config import CfgNode
 
-from baselines.config_rules import Rule, check_dataset_name, check_tree, is_positive, is_whole
+from baselines.config_rules import (
+    Rule,
+    check_dataset_name,
+    check_tree,
+    is_not_negative,
+    is_positive,
+    is_share,
+    is_whole,
+)
 from os2d.data.catalog import resolved_root
 from os2d.data.fingerprint import dataset_fingerprint, file_fingerprint, weights_fingerprint
 from os2d.errors import ConfigError
@@ -25,19 +33,11 @@ _RUNTIME = (
 _IMAGE_SIZE = Rule("a whole number, 1 or more", is_whole(1), ("data.image_size",))
 
 
-def _is_share(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
-
-
-def _is_zero_or_positive(value: object) -> bool:
-    return value == 0 or is_positive(value)
-
-
 PREPARATION_RULES = (
     *_RUNTIME,
     Rule("a positive number", is_positive, ("prepare.train_scale", "prepare.val_scale")),
     Rule("a whole number, 0 or more", is_whole(0), ("prepare.random_crops", "prepare.pairs_per_object")),
-    Rule("a number from 0 to 1", _is_share, ("prepare.positive_iou", "prepare.negative_iou")),
+    Rule("a number from 0 to 1", is_share, ("prepare.positive_iou", "prepare.negative_iou")),
 )
 
 TRAINING_RULES = (
@@ -52,7 +52,7 @@ TRAINING_RULES = (
     Rule("a positive number", is_positive, ("train.lr", "train.margin", "train.pooling_lr_factor")),
     Rule(
         "0 or a positive number",
-        _is_zero_or_positive,
+        is_not_negative,
         ("train.weight_decay", "train.momentum", "train.lr_decay", "output.save_epochs"),
     ),
 )

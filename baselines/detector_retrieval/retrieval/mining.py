@@ -28,14 +28,6 @@ class Draw:
     pool_N: Tensor
 
 
-@dataclass(frozen=True, eq=False)
-class Negatives:
-    """Numbers of images per query, and how far from its query a negative is on average."""
-
-    image_QK: Tensor
-    mean_distance: float
-
-
 def draw_epoch(
     query_pool: Tensor, positive_pool: Tensor, images: int, queries: int, pool: int, generator: torch.Generator
 ) -> Draw:

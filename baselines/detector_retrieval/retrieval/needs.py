@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from os2d.errors import CheckpointError, ConfigError
+from baselines.detector_retrieval.kept_files import kept_file
+from os2d.errors import ConfigError
 from os2d.run import Run
 
 DATA_INPUT, NETWORK_INPUT, WHITENING_INPUT = "data", "retrieval", "whitening"
@@ -51,8 +52,4 @@ def network_file(key: str, path: str, run: Run) -> Path:
                 "trains it; got neither"
             )
         return Path(path).expanduser()
-    folder = run.inputs[NETWORK_INPUT]
-    for place in (folder / BEST_CHECKPOINT, folder / "checkpoints" / BEST_CHECKPOINT):
-        if place.is_file():
-            return place
-    raise CheckpointError(f"{folder}: expected {BEST_CHECKPOINT} of a finished training, found none")
+    return kept_file(run.inputs[NETWORK_INPUT], BEST_CHECKPOINT)

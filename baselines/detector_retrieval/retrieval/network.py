@@ -19,15 +19,14 @@ from yacs.config import CfgNode
 
 from baselines.detector_retrieval.retrieval.pooling import POOLINGS, GeneralisedMean, l2_normalise
 from baselines.detector_retrieval.retrieval.ragged_resnet import RaggedResNet
+from os2d.data.normalisation import IMAGENET_MEAN, IMAGENET_STD
 from os2d.modeling.backbone import ARCHITECTURES
 from os2d.modeling.choices import choose
-from os2d.modeling.folding import fold, norms_of_convolutions
+from os2d.modeling.folding import fold_norms
 from os2d.modeling.weight_cache import WeightCache
 
 CHILDREN = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4")
 """Parts of a ResNet that are kept, in their order: their numbers are the names of the weights."""
-
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
@@ -130,10 +129,7 @@ class RetrievalNetwork(nn.Module):
 
     def _fold_norms(self, last: nn.Sequential | None) -> nn.Sequential:
         network = deepcopy(self.features)
-        for convolution, parent, name, norm in norms_of_convolutions(network):
-            weight, bias = fold(convolution, norm)
-            convolution.weight, convolution.bias = nn.Parameter(weight), nn.Parameter(bias)
-            setattr(parent, name, nn.Identity())
+        fold_norms(network)
         return network.requires_grad_(False).to(memory_format=torch.channels_last)
 
 

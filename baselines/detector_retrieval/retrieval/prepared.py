@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from baselines.detector_retrieval.retrieval.crops import path_of
+from baselines.detector_retrieval.retrieval.crops import Box, path_of
 from baselines.detector_retrieval.retrieval.preparation import (
     IMAGES_OF_TEST,
     IMAGES_OF_TRAINING,
@@ -24,8 +24,6 @@ from os2d.data.images import read_image
 from os2d.data.normalisation import to_tensor
 from os2d.errors import DataError
 from os2d.safe_pickle import ForbiddenPickleError, read_pickle, values_of
-
-Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, eq=False)

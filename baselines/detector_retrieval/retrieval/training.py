@@ -29,7 +29,7 @@ from baselines.detector_retrieval.retrieval.network import NetworkDescription, R
 from baselines.detector_retrieval.retrieval.optimisation import build_optimizer, set_epoch
 from baselines.detector_retrieval.retrieval.prepared import TestSet, TrainingSet, read_test_set, read_training_set
 from baselines.detector_retrieval.retrieval.tuples import Loss, Tuples, mine_tuples, validation_loss
-from baselines.detector_retrieval.retrieval.weights import checkpoint, load_start_weights, load_whitening_layer
+from baselines.detector_retrieval.retrieval.weights import checkpoint, load_init_model, load_whitening_layer
 from os2d.data.loading import BatchLoader
 from os2d.engine.metric_names import on_dataset, running
 from os2d.engine.training_cost import TrainingClock, keep_cost
@@ -269,7 +269,7 @@ def build_start_network(config: CfgNode) -> RetrievalNetwork:
     if config.init.whitening:
         load_whitening_layer(network, config.init.whitening)
     if config.init.network:
-        load_start_weights(network, config.init.network)
+        load_init_model(network, config.init.network)
     logger.info("weights: %s", config.init.network or f"random, seed {config.random_seed}")
     return network
 

@@ -9,20 +9,15 @@ from typing import Any
 
 from torch import Tensor
 
-from baselines.detector_retrieval.retrieval.network import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    NetworkDescription,
-    RetrievalNetwork,
-    build_network,
-)
+from baselines.detector_retrieval.retrieval.network import NetworkDescription, RetrievalNetwork, build_network
 from baselines.detector_retrieval.retrieval.pooling import POOLINGS
+from os2d.data.normalisation import IMAGENET_MEAN, IMAGENET_STD
 from os2d.errors import CheckpointError, ConfigError
 from os2d.modeling.backbone import ARCHITECTURES
 from os2d.modeling.choices import choose
 from os2d.modeling.conversion import caffe2_cirtorch, recognition, torchvision_to_cirtorch
 from os2d.modeling.conversion.recognition import Recognised, recognise
-from os2d.modeling.key_comparison import compare_keys
+from os2d.modeling.key_comparison import compare_keys, shapes_of
 from os2d.modeling.weights_file import load_weights
 
 logger = logging.getLogger(__name__)
@@ -46,7 +41,7 @@ def load_network(path: str | Path) -> RetrievalNetwork:
     return network
 
 
-def load_start_weights(network: RetrievalNetwork, path: str | Path) -> None:
+def load_init_model(network: RetrievalNetwork, path: str | Path) -> None:
     """Load a retrieval network, or a ResNet of Caffe2 or torchvision, to start training from.
 
     Pooling and whitening that the file lacks keep their values.
@@ -70,7 +65,7 @@ def load_whitening_layer(network: RetrievalNetwork, path: str | Path) -> None:
     """
     assert network.whiten is not None
     weights = load_weights(path)
-    differences = compare_keys(weights, {key: value.shape for key, value in network.whiten.state_dict().items()})
+    differences = compare_keys(weights, shapes_of(network.whiten.state_dict()))
     if differences:
         raise CheckpointError(f"{path}: is not the whitening layer of this network. {differences}")
     network.whiten.load_state_dict(weights)
@@ -133,7 +128,7 @@ def _resnet(found: Recognised) -> Mapping[str, Tensor]:
 
 def _fit(network: RetrievalNetwork, weights: Mapping[str, Tensor], path: str | Path) -> None:
     state = network.state_dict()
-    differences = compare_keys(weights, {key: tensor.shape for key, tensor in state.items()})
+    differences = compare_keys(weights, shapes_of(state))
     if differences:
         raise CheckpointError(
             f"{path}: does not fit the network {network.description.architecture}; check network.arch and "

@@ -11,11 +11,11 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 from yacs.config import CfgNode
 
-from baselines.onenet.batch_targets import join_targets
 from baselines.onenet.engine.optimisation import build_optimizer
 from baselines.onenet.engine.training_step import TrainingStep
-from baselines.onenet.inference import detect
-from baselines.onenet.losses import Criterion
+from baselines.onenet.modeling.batch_targets import join_targets
+from baselines.onenet.modeling.inference import detect
+from baselines.onenet.modeling.losses import Criterion
 from baselines.onenet.modeling.model import OneNet, build_model
 from baselines.onenet.modeling.predictions import Predictions
 from baselines.onenet.structures import HeadOutput, Targets

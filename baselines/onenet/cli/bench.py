@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from yacs.config import CfgNode
 
+from baselines.onenet.config_file import named_config, read_config
 from os2d.cli.bench import FILE_WIDTH, Device, Format, Precision
+from os2d.errors import ConfigError
+
+if TYPE_CHECKING:  # loads torch
+    from baselines.onenet.bench.run import Report
 
 app = typer.Typer(help="Measure how fast this machine runs OneNet, stage by stage.", no_args_is_help=True)
-
-CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
 
 @app.callback()
@@ -45,32 +49,19 @@ def onenet(
     import torch
 
     from baselines.onenet.bench.run import run_benchmark
-    from baselines.onenet.config_file import read_config
-    from os2d.bench.report import as_rich_table
     from os2d.bench.run import parse_size
-    from os2d.errors import ConfigError
     from os2d.structures.sizes import Size
 
     chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device is Device.AUTO else device.value
     if threads:
         torch.set_num_threads(threads)
-    if not all(part.isdigit() and int(part) for part in batches.split(",")):
-        raise ConfigError(f"--batches: expected numbers of images separated by commas, got {batches!r}")
-    file = Path(config) if config.endswith((".yaml", ".yml")) else CONFIGS / f"{config}.yaml"
-    reduced = precision is not Precision.FP32
-    values = {
-        "MODEL.DEVICE": chosen,
-        "TEST.PRECISION": precision.value,
-        "SOLVER.AMP.ENABLED": reduced,
-        "SOLVER.AMP.PRECISION": precision.value if reduced else "fp16",
-        "RUNTIME.COMPILE": compiled,
-    }
+    batch_sizes, file = _batch_sizes(batches), named_config(config)
     report = run_benchmark(
-        read_config(file, [str(part) for item in values.items() for part in item]),
+        _configuration(file, chosen, precision, compiled),
         file.stem,
         torch.device(chosen),
         Size(160, 96) if quick else parse_size(image_size),
-        [1, 2] if quick else [int(part) for part in batches.split(",")],
+        [1, 2] if quick else batch_sizes,
         min(training_batch, 2) if quick else training_batch,
         2 if quick else repeat,
         Console(stderr=True),
@@ -78,16 +69,37 @@ def onenet(
     text = json.dumps(report.as_json(), indent=1)
     if output is not None:
         output.write_text(text, encoding="utf-8")
-    if as_json or format is Format.JSON:
-        print(text)
-        return
-    table = report.table()
-    if format is Format.MARKDOWN:
-        rows = [table.titles, ["---"] * 2 + ["---:"] * (len(table.titles) - 2), *table.rows]
+    _show(report, text, Format.JSON if as_json else format)
+
+
+def _batch_sizes(text: str) -> list[int]:
+    if not all(part.isdigit() and int(part) for part in text.split(",")):
+        raise ConfigError(f"--batches: expected numbers of images separated by commas, got {text!r}")
+    return [int(part) for part in text.split(",")]
+
+
+def _configuration(file: Path, device: str, precision: Precision, compiled: bool) -> CfgNode:
+    is_reduced = precision is not Precision.FP32
+    values = {
+        "MODEL.DEVICE": device,
+        "TEST.PRECISION": precision.value,
+        "SOLVER.AMP.ENABLED": is_reduced,
+        "SOLVER.AMP.PRECISION": precision.value if is_reduced else "fp16",
+        "RUNTIME.COMPILE": compiled,
+    }
+    return read_config(file, [str(part) for item in values.items() for part in item])
+
+
+def _show(report: Report, as_json: str, format: Format) -> None:
+    from os2d.bench.report import as_markdown_table, as_rich_table
+
+    if format is Format.JSON:
+        print(as_json)
+    elif format is Format.MARKDOWN:
         print("\n".join(f"- {line}" for line in report.heading()) + "\n")
-        print("\n".join("| " + " | ".join(row) + " |" for row in rows))
-        return
-    console = Console() if sys.stdout.isatty() else Console(width=FILE_WIDTH)
-    for line in report.heading():
-        console.print(line, highlight=False)
-    console.print("", as_rich_table(table))
+        print(as_markdown_table(report.table()))
+    else:
+        console = Console() if sys.stdout.isatty() else Console(width=FILE_WIDTH)
+        for line in report.heading():
+            console.print(line, highlight=False)
+        console.print("", as_rich_table(report.table()))

@@ -13,20 +13,18 @@ from typing import Annotated
 import typer
 from yacs.config import CfgNode
 
-from baselines.onenet.config_file import read_config
+from baselines.onenet.config_file import named_config, read_config
 from baselines.onenet.export.exported_network import has_deformable_convolutions
 from baselines.onenet.export.onnx_file import OPSET, Deformable, OnnxSettings, write_onnx
 from baselines.onenet.export.tensorrt_engine import build_engine, check_tensorrt
-from baselines.onenet.modeling.model import DIVISIBILITY, OneNet, build_model
-from baselines.onenet.weights import HEAD, load_weights_file, read_detector_weights
+from baselines.onenet.modeling.model import OneNet, build_model, padded_side
+from baselines.onenet.modeling.weights import HEAD, load_init_model, read_detector_weights
 from os2d.errors import CheckpointError, ConfigError
 from os2d.structures.sizes import Size
 
 logger = logging.getLogger(__name__)
 
 app = typer.Typer(add_completion=False)
-
-CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
 
 class Engine(StrEnum):
@@ -75,8 +73,7 @@ def export(
     """
     if engine is Engine.TENSORRT:
         check_tensorrt()
-    published = CONFIGS / f"{config_file}.yaml"
-    config = read_config(published if published.is_file() else Path(config_file), overrides or [])
+    config = read_config(named_config(config_file), overrides or [])
     model = _trained(config, weights)
     if engine is Engine.ONNX:
         settings = OnnxSettings(_size(size), batch_size or None, _form(deformable), opset)
@@ -123,14 +120,14 @@ def _trained(config: CfgNode, weights: Path) -> OneNet:
     if not any(key.startswith(HEAD) for key in read_detector_weights(weights)):
         raise CheckpointError(f"{weights}: expected a trained OneNet, found weights without a head; train it first")
     model = build_model(config)
-    load_weights_file(model, weights)
+    load_init_model(model, weights)
     return model.eval()
 
 
 def _largest_size(config: CfgNode) -> Size:
     """Return the padded size of the widest image of a test."""
     sides = (config.INPUT.MAX_SIZE_TEST, config.INPUT.MIN_SIZE_TEST)
-    return Size(*(-(-side // DIVISIBILITY) * DIVISIBILITY for side in sides))
+    return Size(*map(padded_side, sides))
 
 
 def _size(text: str) -> Size | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from yacs.config import CfgNode
 
+from baselines.onenet.config import is_cuda
 from baselines.onenet.data.catalog import find_source
 from baselines.onenet.data.coco_dataset import CocoDataset
 from baselines.onenet.data.coco_file import read_coco
@@ -78,7 +79,7 @@ def build_train_loader(
     images = TrainingImages(datasets, config, rank, world_size)
     numbers = range(start_iteration, max(config.SOLVER.MAX_ITER, start_iteration))
     return iter(
-        BatchLoader(images, numbers, config.DATALOADER.NUM_WORKERS, pin_memory=is_on_gpu(config), prefetch=PREFETCH)
+        BatchLoader(images, numbers, config.DATALOADER.NUM_WORKERS, pin_memory=is_cuda(config), prefetch=PREFETCH)
     )
 
 
@@ -101,7 +102,7 @@ def test_loader(dataset: CocoDataset, config: CfgNode, positions: Sequence[int])
     """
     dataset.check_images_exist()
     images, workers = TestImages(dataset, config), config.DATALOADER.NUM_WORKERS
-    return BatchLoader(images, positions, workers, pin_memory=is_on_gpu(config), prefetch=PREFETCH)
+    return BatchLoader(images, positions, workers, pin_memory=is_cuda(config), prefetch=PREFETCH)
 
 
 def read_training_datasets(config: CfgNode) -> list[CocoDataset]:
@@ -149,11 +150,6 @@ def read_for(config: CfgNode, name: str) -> CocoDataset:
             f"{config.MODEL.OneNet.NUM_CLASSES}"
         )
     return dataset
-
-
-def is_on_gpu(config: CfgNode) -> bool:
-    """Return whether images travel to a GPU."""
-    return not config.MODEL.DEVICE.startswith("cpu")
 
 
 def _positions(dataset: CocoDataset, config: CfgNode) -> list[int]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch import Generator, Tensor
@@ -16,6 +15,7 @@ from baselines.onenet.data.coco_dataset import CocoDataset
 from baselines.onenet.data.resize import shortest_edge_size
 from baselines.onenet.structures import Targets
 from os2d.data.images import read_image
+from os2d.data.normalisation import to_bytes
 from os2d.errors import DataError
 from os2d.structures.sizes import Size
 
@@ -65,7 +65,7 @@ def changed_sample(dataset: CocoDataset, index: int, steps: Sequence[Step]) -> S
     boxes_N4, classes_N = _objects(dataset, index)
     boxes_N4, is_left_N = transform_boxes(boxes_N4, size, steps)
     targets = Targets(classes_N[is_left_N], boxes_N4[is_left_N])
-    return Sample(to_pixels(transform_image(image, steps)), targets, size.h, size.w, dataset.image_ids[index])
+    return Sample(to_bytes(transform_image(image, steps)), targets, size.h, size.w, dataset.image_ids[index])
 
 
 def evaluation_sample(dataset: CocoDataset, index: int, config: CfgNode) -> Sample:
@@ -76,7 +76,7 @@ def evaluation_sample(dataset: CocoDataset, index: int, config: CfgNode) -> Samp
     """
     image, size = upright_image(dataset, index), dataset.sizes[index]
     nothing = Targets(torch.empty(0, dtype=torch.int64), torch.empty(0, 4))
-    return Sample(to_pixels(resized_for_test(image, config)), nothing, size.h, size.w, dataset.image_ids[index])
+    return Sample(to_bytes(resized_for_test(image, config)), nothing, size.h, size.w, dataset.image_ids[index])
 
 
 def upright_image(dataset: CocoDataset, index: int) -> Image.Image:
@@ -100,11 +100,6 @@ def resized_for_test(image: Image.Image, config: CfgNode) -> Image.Image:
     """Return an image at the size at which the network is tested."""
     limits = config.INPUT.MIN_SIZE_TEST, config.INPUT.MAX_SIZE_TEST
     return Resize(shortest_edge_size(Size.of_image(image), *limits)).image(image)
-
-
-def to_pixels(image: Image.Image) -> Tensor:
-    """Return an RGB image as uint8, (3, h, w)."""
-    return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
 
 
 def _objects(dataset: CocoDataset, index: int) -> tuple[Tensor, Tensor]:

@@ -34,8 +34,3 @@ def prepare_device(config: CfgNode) -> torch.device:
     torch.cuda.set_device(index)
     torch.backends.cudnn.benchmark = config.CUDNN_BENCHMARK
     return torch.device("cuda", index)
-
-
-def is_cuda(config: CfgNode) -> bool:
-    """Return whether a configuration asks for a GPU."""
-    return config.MODEL.DEVICE.startswith("cuda")

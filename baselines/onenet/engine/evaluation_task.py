@@ -10,8 +10,9 @@ from pathlib import Path
 from yacs.config import CfgNode
 
 from baselines.onenet.bench.speed import frames_per_second
+from baselines.onenet.config import is_cuda
 from baselines.onenet.data.catalog import find_source
-from baselines.onenet.engine.device import is_cuda, prepare_device
+from baselines.onenet.engine.device import prepare_device
 from baselines.onenet.engine.start_weights import load_start_weights
 from baselines.onenet.evaluation.evaluate import evaluate
 from baselines.onenet.modeling.model import OneNet, build_model

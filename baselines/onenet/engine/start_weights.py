@@ -9,7 +9,7 @@ from pathlib import Path
 from yacs.config import CfgNode
 
 from baselines.onenet.modeling.model import OneNet
-from baselines.onenet.weights import load_initial_weights, load_weights_file
+from baselines.onenet.modeling.weights import load_init_model, load_initial_weights
 from os2d.engine.initial_weights import MODEL_INPUT
 from os2d.errors import CheckpointError
 from os2d.run import Run
@@ -34,7 +34,7 @@ def load_start_weights(model: OneNet, config: CfgNode, run: Run) -> None:
     if MODEL_INPUT in run.inputs:
         path = trained_checkpoint(run.inputs[MODEL_INPUT])
         logger.info("weights: %s", path)
-        load_weights_file(model, path)
+        load_init_model(model, path)
         return
     logger.info("weights: %s", config.MODEL.WEIGHTS or f"random, seed {config.SEED}")
     load_initial_weights(model, config)

@@ -15,18 +15,19 @@ from typing import Any
 
 from yacs.config import CfgNode
 
+from baselines.onenet.config import is_cuda
 from baselines.onenet.config_check import check_processes
 from baselines.onenet.data.loaders import build_train_loader, check_test_sets
 from baselines.onenet.data.sample import Sample
 from baselines.onenet.engine.averaging import build_average
-from baselines.onenet.engine.device import is_cuda, prepare_device
+from baselines.onenet.engine.device import prepare_device
 from baselines.onenet.engine.evaluation_task import evaluate_test_sets
 from baselines.onenet.engine.guards import DivergenceGuard
 from baselines.onenet.engine.optimisation import build_optimizer
 from baselines.onenet.engine.schedule import BASE_LR, set_lr
 from baselines.onenet.engine.start_weights import FINAL, checkpoint_name, load_start_weights
 from baselines.onenet.engine.training_step import TrainingStep, training_precision
-from baselines.onenet.losses import Criterion
+from baselines.onenet.modeling.losses import Criterion
 from baselines.onenet.modeling.model import build_model
 from os2d.engine.distributed import any_of, process_group, take_state_of_first, wait_for_all
 from os2d.engine.meters import Meters

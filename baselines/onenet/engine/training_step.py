@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from yacs.config import CfgNode
 
 from baselines.onenet.engine.optimisation import clipping
-from baselines.onenet.losses import Criterion
+from baselines.onenet.modeling.losses import Criterion
 from baselines.onenet.modeling.model import OneNet
 from baselines.onenet.structures import Targets
 from os2d.engine.distributed import sum_gradients, sum_over_processes, world_size

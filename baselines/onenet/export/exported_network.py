@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from baselines.onenet.export.sampled_convolution import SampledConv2d
-from baselines.onenet.inference import Candidates, best_candidates
 from baselines.onenet.modeling.folding import fold_norms
+from baselines.onenet.modeling.inference import Candidates, best_candidates
 from baselines.onenet.modeling.model import Network, OneNet
 from baselines.onenet.modeling.neck import DeformableConv2d
 

@@ -11,8 +11,8 @@ import onnxruntime
 import torch
 from torch import Tensor
 
-from baselines.onenet.inference import Candidates, in_output_sizes
-from baselines.onenet.modeling.model import DIVISIBILITY
+from baselines.onenet.modeling.inference import Candidates, in_output_sizes
+from baselines.onenet.modeling.model import padded_side
 from baselines.onenet.structures import Detections
 from os2d.errors import CheckpointError, DataError
 from os2d.structures.sizes import Size
@@ -50,7 +50,9 @@ class OnnxDetector:
             DataError: an image is larger than the file takes it.
         """
         sizes = [Size.of_tensor(image) for image in images]
-        padded = self.size or Size(w=_padded(max(size.w for size in sizes)), h=_padded(max(size.h for size in sizes)))
+        padded = self.size or Size(
+            w=padded_side(max(size.w for size in sizes)), h=padded_side(max(size.h for size in sizes))
+        )
         batch = self._mean.expand(len(images), 3, padded.h, padded.w).clone()
         for image, size, place in zip(images, sizes, batch, strict=True):
             if size.w > padded.w or size.h > padded.h:
@@ -65,7 +67,3 @@ class OnnxDetector:
         )
         kept = torch.ones_like(classes, dtype=torch.bool)
         return in_output_sizes(Candidates(boxes, scores, classes), kept, sizes, output_sizes or sizes)
-
-
-def _padded(side: int) -> int:
-    return -(-side // DIVISIBILITY) * DIVISIBILITY

@@ -12,17 +12,18 @@ import torch
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
-from baselines.onenet.inference import Selection, detect
-from baselines.onenet.losses import Criterion
 from baselines.onenet.modeling.backbone import ResNet, build_resnet
 from baselines.onenet.modeling.folding import fold_norms, has_fixed_norms
 from baselines.onenet.modeling.fpn import FeaturePyramid, build_fpn
 from baselines.onenet.modeling.heads import build_head
+from baselines.onenet.modeling.inference import Selection, detect
 from baselines.onenet.modeling.initialisation import initialise
+from baselines.onenet.modeling.losses import Criterion
 from baselines.onenet.modeling.mobilenet import MobileNet, build_mobilenet
 from baselines.onenet.modeling.predictions import Predictions
 from baselines.onenet.structures import Detections, HeadOutput, Targets
 from os2d.modeling.choices import choose
+from os2d.modeling.precision import FORMATS
 from os2d.modeling.weight_cache import WeightCache
 from os2d.structures.sizes import Size
 
@@ -34,8 +35,6 @@ BACKBONES: Mapping[str, Callable[[CfgNode], ResNet | FeaturePyramid | MobileNet]
     "build_retinanet_resnet_fpn_backbone": build_fpn,
     "build_mobilenet_backbone": build_mobilenet,
 }
-
-PRECISIONS: Mapping[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 LossFunction = Callable[[HeadOutput, Sequence[Targets]], dict[str, Tensor]]
 
@@ -121,9 +120,7 @@ class OneNet(Network):
 
     def batch(self, images: Sequence[Tensor]) -> Tensor:
         """Return the normalised images on the device, padded with zeros at the right and the bottom, B x 3 x H x W."""
-        height, width = (
-            -(-max(image.shape[axis] for image in images) // DIVISIBILITY) * DIVISIBILITY for axis in (-2, -1)
-        )
+        height, width = (padded_side(max(image.shape[axis] for image in images)) for axis in (-2, -1))
         shape = (len(images), 3, height, width)
         batch_B3HW = torch.zeros(shape, device=self.device).contiguous(memory_format=self.layout)
         for image, place in zip(images, batch_B3HW, strict=True):
@@ -155,6 +152,11 @@ class OneNet(Network):
         if self._compiled:
             network.compile()
         return network
+
+
+def padded_side(side_px: int) -> int:
+    """Return the length to which a side of a batch is padded, in pixels: the next multiple of ``DIVISIBILITY``."""
+    return -(-side_px // DIVISIBILITY) * DIVISIBILITY
 
 
 def _placement(network: nn.Module) -> tuple[torch.device, torch.dtype, tuple[int, ...]]:
@@ -192,7 +194,7 @@ def lay_out_model(config: CfgNode) -> OneNet:
         pixel_std=config.MODEL.PIXEL_STD,
         criterion=Criterion(config),
         selection=Selection(config.TEST.DETECTIONS_PER_IMAGE, config.MODEL.OneNet.NMS),
-        precision=PRECISIONS[config.TEST.PRECISION],
+        precision=FORMATS[config.TEST.PRECISION],
         channels_last=config.RUNTIME.CHANNELS_LAST,
         compiled=config.RUNTIME.COMPILE,
     )

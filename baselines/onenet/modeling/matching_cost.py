@@ -16,8 +16,8 @@ from enum import Enum
 import torch
 from torch import Tensor
 
-from baselines.onenet.batch_targets import BatchTargets
-from baselines.onenet.overlap import generalised_iou
+from baselines.onenet.modeling.batch_targets import BatchTargets
+from baselines.onenet.modeling.overlap import generalised_iou
 from baselines.onenet.structures import HeadOutput
 
 EPSILON = 1e-8

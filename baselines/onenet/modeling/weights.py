@@ -22,7 +22,7 @@ from os2d.modeling.conversion import recognition
 from os2d.modeling.conversion.recognition import recognise
 from os2d.modeling.conversion.resnet import without_wrapper
 from os2d.modeling.conversion.torchvision_to_detectron2 import name_in_detectron2
-from os2d.modeling.key_comparison import BATCH_COUNTER, KeyDifferences, compare_keys, listed
+from os2d.modeling.key_comparison import BATCH_COUNTER, KeyDifferences, compare_keys, listed, shapes_of
 from os2d.modeling.weights_file import load_weights
 
 logger = logging.getLogger(__name__)
@@ -38,10 +38,10 @@ def load_initial_weights(model: OneNet, config: CfgNode) -> None:
         CheckpointError: the file is missing, unreadable or does not fit.
     """
     if config.MODEL.WEIGHTS:
-        load_weights_file(model, find_weights(config.MODEL.WEIGHTS), config.MODEL.WEIGHTS_SKIP)
+        load_init_model(model, find_weights(config.MODEL.WEIGHTS), config.MODEL.WEIGHTS_SKIP)
 
 
-def load_weights_file(model: OneNet, path: Path, skip: Sequence[str] = ()) -> None:
+def load_init_model(model: OneNet, path: Path, skip: Sequence[str] = ()) -> None:
     """Load a checkpoint of the whole detector, or its backbone from a file of an image classifier.
 
     Args:
@@ -57,7 +57,7 @@ def load_weights_file(model: OneNet, path: Path, skip: Sequence[str] = ()) -> No
     kept = {key: tensor for key, tensor in state.items() if key.startswith(tuple(skip))}
     if any(key.startswith(HEAD) for key in weights):
         fitting = {key: tensor for key, tensor in weights.items() if not key.startswith(tuple(skip))} | kept
-        differences = compare_keys(fitting, _shapes(state))
+        differences = compare_keys(fitting, shapes_of(state))
         if differences:
             raise CheckpointError(_does_not_fit(path, differences))
     else:
@@ -120,11 +120,7 @@ def _classifier_shapes(model: OneNet) -> dict[str, torch.Size]:
     start = "backbone."
     if isinstance(classifier, FeaturePyramid):
         classifier, start = classifier.bottom_up, "backbone.bottom_up."
-    return _shapes(classifier.state_dict(prefix=start))
-
-
-def _shapes(state: Mapping[str, Tensor]) -> dict[str, torch.Size]:
-    return {key: tensor.shape for key, tensor in state.items()}
+    return shapes_of(classifier.state_dict(prefix=start))
 
 
 def _does_not_fit(path: Path, differences: KeyDifferences) -> str:

@@ -15,10 +15,10 @@ from torch import Tensor
 from torch.nn.functional import softplus
 from yacs.config import CfgNode
 
-from baselines.onenet.batch_targets import BatchTargets, join_targets
-from baselines.onenet.matcher import MATCHERS, Pairs
-from baselines.onenet.matching_cost import Compared, CostWeights, MatchingCost
-from baselines.onenet.overlap import generalised_iou
+from baselines.onenet.modeling.batch_targets import BatchTargets, join_targets
+from baselines.onenet.modeling.matcher import MATCHERS, Pairs
+from baselines.onenet.modeling.matching_cost import Compared, CostWeights, MatchingCost
+from baselines.onenet.modeling.overlap import generalised_iou
 from baselines.onenet.structures import HeadOutput, Targets
 from os2d.engine.distributed import sum_over_processes, world_size
 from os2d.modeling.choices import choose

@@ -17,7 +17,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from baselines.onenet.batch_targets import BatchTargets
+from baselines.onenet.modeling.batch_targets import BatchTargets
 
 
 class Pairs(NamedTuple):

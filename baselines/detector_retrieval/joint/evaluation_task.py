@@ -9,9 +9,10 @@ from yacs.config import CfgNode
 
 from baselines.detector_retrieval.detector.evaluation_task import DETECTOR_INPUT
 from baselines.detector_retrieval.detector.model import Detector
-from baselines.detector_retrieval.detector.weights import load_detector, trained_detector
+from baselines.detector_retrieval.detector.weights import load_detector, trained_checkpoint
 from baselines.detector_retrieval.joint.config_check import detector_config
 from baselines.detector_retrieval.joint.evaluation import Retriever, evaluate_joint
+from baselines.detector_retrieval.kept_files import kept_file
 from baselines.detector_retrieval.retrieval.device import prepare_device
 from baselines.detector_retrieval.retrieval.needs import WHITENING_FILE, WHITENING_INPUT, network_file
 from baselines.detector_retrieval.retrieval.weights import load_network
@@ -60,7 +61,7 @@ def load_retriever(config: CfgNode, run: Run, device: torch.device) -> Retriever
 def _whitening(config: CfgNode, run: Run) -> Whitening | None:
     kind = MULTI_SCALE if config.joint.retrieval_multiscale else SINGLE_SCALE
     if WHITENING_INPUT in run.inputs:
-        return load_whitening(_file_of(run.inputs[WHITENING_INPUT], WHITENING_FILE), kind)
+        return load_whitening(kept_file(run.inputs[WHITENING_INPUT], WHITENING_FILE), kind)
     if config.joint.retrieval_whitening:
         return load_whitening(Path(config.joint.retrieval_whitening).expanduser(), kind)
     return None
@@ -74,7 +75,7 @@ def load_proposer(config: CfgNode, run: Run, device: torch.device) -> Detector:
         CheckpointError: they cannot be read or do not fit.
     """
     if DETECTOR_INPUT in run.inputs:
-        weights = trained_detector(run.inputs[DETECTOR_INPUT])
+        weights = trained_checkpoint(run.inputs[DETECTOR_INPUT])
     elif config.joint.detector_weights:
         weights = Path(config.joint.detector_weights).expanduser()
     else:
@@ -83,11 +84,3 @@ def load_proposer(config: CfgNode, run: Run, device: torch.device) -> Detector:
             "trains it; got neither"
         )
     return load_detector(detector_config(config), weights, device)
-
-
-def _file_of(folder: Path, name: str) -> Path:
-    """Return a file that a finished run has kept."""
-    for place in (folder / name, folder / "checkpoints" / name):
-        if place.is_file():
-            return place
-    raise CheckpointError(f"{folder}: expected {name} of a finished run, found none")
