@@ -57,14 +57,14 @@ class Checkpoints:
         """Return the unnamed checkpoint of a step, which is known to be intact."""
         return _load(self.path(step, None))
 
-    def newest(self, on_damage: Callable[[Path], object]) -> Mapping[str, Any] | None:
-        """Return the newest intact unnamed checkpoint, or None when there is none.
+    def newest_step(self, on_damage: Callable[[Path], object]) -> int | None:
+        """Return the step of the newest intact unnamed checkpoint, or None when there is none.
 
         Damaged ones are renamed to ``<name>.damaged`` and reported.
         """
         for path in reversed(self.unnamed()):
             if is_intact(path):
-                return _load(path)
+                return step_of(path)
             path.replace(path.with_name(f"{path.name}.damaged"))
             on_damage(path)
         return None

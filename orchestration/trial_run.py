@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, BinaryIO, NoReturn, Protocol
 
 from orchestration.attempt import Attempt, now_ms
-from orchestration.checkpoints import Checkpoints, step_of
+from orchestration.checkpoints import Checkpoints
 from orchestration.durable import LineWriter, make_folder, write_whole
 from orchestration.journal import TrialFolder
 from orchestration.stop import StopReason, StopRequest
@@ -130,12 +130,13 @@ class TrialRun:
         """Return the newest intact unnamed checkpoint, or None for a fresh start."""
         if self.rank == 0:
             self._take_over()
-        state = self._checkpoints.newest(self._report_damage)
-        if state is not None:
-            self.step = step_of(self._checkpoints.unnamed()[-1])
-            self.event("resumed", step=self.step)
+        step = self._checkpoints.newest_step(self._report_damage)
+        state = None if step is None else self._checkpoints.at(step)
+        if step is not None:
+            self.step = step
+            self.event("resumed", step=step)
         if self._team is not None:
-            self._team.tell_checkpoint(None if state is None else self.step)
+            self._team.tell_checkpoint(step)
         return state
 
     def artifact(self, name: str, content: Any) -> Path:

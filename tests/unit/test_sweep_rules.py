@@ -224,7 +224,7 @@ def test_the_worst_member_goes_on_from_a_copy_of_the_best_with_other_settings(po
     assert all(population.runs.folder(member.signature).perturbation() is None for member in members[1:])
     checkpoints = Checkpoints(folder.checkpoints)
     assert checkpoints.take_over(1, 3)
-    assert checkpoints.newest(print) == {"step": 3, "of": 3}
+    assert checkpoints.at(checkpoints.newest_step(print)) == {"step": 3, "of": 3}
     assert not checkpoints.take_over(1, 3)
 
 
@@ -275,4 +275,4 @@ def test_a_crash_between_copy_and_change_leaves_the_member_as_it_was(population)
     own = Checkpoints(member.checkpoints)
     assert own.copy_newest(Checkpoints(donor.checkpoints), generation=1) == 1
     assert member.perturbation() is None
-    assert own.newest(print) == {"step": 1, "of": 0}
+    assert own.at(own.newest_step(print)) == {"step": 1, "of": 0}

@@ -225,7 +225,7 @@ def test_a_checkpoint_of_rubbish_is_damaged(tmp_path, content):
     checkpoints.save({"step": 1}, 1, None)
     (tmp_path / "step_00000002.pth").write_bytes(content)
     damaged = []
-    assert checkpoints.newest(damaged.append) == {"step": 1}
+    assert checkpoints.at(checkpoints.newest_step(damaged.append)) == {"step": 1}
     assert [path.name for path in damaged] == ["step_00000002.pth"]
 
 
@@ -240,11 +240,11 @@ def test_a_bit_that_flips_anywhere_in_a_checkpoint_is_damage_and_the_one_before_
         flipped[position] ^= 1 << position % 8
         newest.write_bytes(flipped)
         damaged = []
-        state = checkpoints.newest(damaged.append)
+        state = checkpoints.at(checkpoints.newest_step(damaged.append))
         assert damaged == [newest]
         assert state["weights"].tolist() == [1.0] * 4
     newest.write_bytes(content)
-    assert checkpoints.newest(pytest.fail)["weights"].tolist() == [2.0] * 4
+    assert checkpoints.at(checkpoints.newest_step(pytest.fail))["weights"].tolist() == [2.0] * 4
 
 
 def test_a_checkpoint_is_a_plain_archive_that_torch_reads(tmp_path):
@@ -259,7 +259,7 @@ def test_checkpoints_keep_tensors_the_last_two_and_the_named_ones(tmp_path):
         checkpoints.save({"weights": torch.full((2,), float(step)), "key": (1, 2)}, step, None)
     checkpoints.save({"weights": torch.zeros(1)}, 10, "best.pth")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["best.pth", "step_00000009.pth", "step_00000010.pth"]
-    state = checkpoints.newest(pytest.fail)
+    state = checkpoints.at(checkpoints.newest_step(pytest.fail))
     assert state["weights"].tolist() == [10.0, 10.0]
     assert state["key"] == (1, 2)
 
