@@ -104,7 +104,8 @@ class TrialFolder:
         return self.path / "system.jsonl"
 
     @property
-    def _attempts(self) -> Path:
+    def attempts_folder(self) -> Path:
+        """What each attempt left, a folder per number."""
         return self.path / "attempts"
 
     @property
@@ -194,12 +195,12 @@ class TrialFolder:
 
     def attempts(self) -> list[Attempt]:
         """Return the attempts, oldest first."""
-        found = (Attempt.read(folder) for folder in attempt_folders(self._attempts))
+        found = (Attempt.read(folder) for folder in attempt_folders(self.attempts_folder))
         return [self._with_result(attempt) for attempt in found if attempt is not None]
 
     def last_attempt(self) -> Attempt | None:
         """Return the newest attempt."""
-        last = last_attempt(self._attempts)
+        last = last_attempt(self.attempts_folder)
         return self._with_result(last) if last is not None else None
 
     def result(self) -> Result | None:
@@ -225,6 +226,14 @@ class TrialFolder:
         launcher = vars(request.launcher) if request.launcher else None
         fields = {**vars(request), "launcher": launcher, "resources": vars(request.resources)}
         write_whole(self.path / "request.json", to_json(fields), durable=False)
+
+    def note_job(self, job: str) -> None:
+        """Tell every reader which job of the cluster's scheduler runs the trial."""
+        path = self.path / "request.json"
+        fields = read_whole(path, durable=False)
+        if fields is None:
+            raise JournalError(f"{self.path}: nobody asked for this trial, so no job can be noted for it")
+        write_whole(path, to_json({**fields, "job": job}), durable=False)  # thousands at a time: nothing is rebuilt
 
     def cancel(self, by: str) -> None:
         """Wish that the trial ends for good: its worker saves and stops, and nobody starts another one."""
@@ -315,7 +324,7 @@ class TrialFolder:
 
     def claim(self) -> Attempt | Held:
         """Claim the next attempt for this process, unless a live worker holds the trial."""
-        return claim_next(self._attempts)
+        return claim_next(self.attempts_folder)
 
     def finish(self, metrics: Mapping[str, float], attempt: int) -> None:
         """Write the result; from now on the trial is done."""

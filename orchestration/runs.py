@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from orchestration.claim import Owner
-from orchestration.durable import link_to, make_folder, read_whole, to_json, write_whole
+from orchestration.durable import link_to, make_folder
 from orchestration.errors import JournalError, NewerFormatError
 from orchestration.journal import TrialFolder
 from orchestration.journal_records import Request, State
@@ -60,7 +60,7 @@ class Runs:
 
     def find(self, text: str) -> list[TrialFolder]:
         """Return the trials meant by a path, ``<experiment>/<name>``, a name, or the first digits of a signature."""
-        if (Path(text) / "trial.json").exists():
+        if TrialFolder(Path(text)).exists():
             return [TrialFolder(Path(text).resolve())]
         found = {
             folder.signature for experiment, name, folder in self.names() if text in (name, f"{experiment}/{name}")
@@ -113,11 +113,7 @@ class Runs:
 
     def note_job(self, signature: str, job: str) -> None:
         """Tell every reader which job of the cluster's scheduler runs the trial."""
-        path = self.folder(signature).path / "request.json"
-        fields = read_whole(path, durable=False)
-        if fields is None:
-            raise JournalError(f"{path.parent}: nobody asked for this trial, so no job can be noted for it")
-        write_whole(path, to_json({**fields, "job": job}), durable=False)  # thousands at a time: nothing is rebuilt
+        self.folder(signature).note_job(job)
 
     def withdraw(self, trial: Trial) -> None:
         """Tell every reader that this process no longer looks after the trial."""

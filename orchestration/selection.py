@@ -54,7 +54,7 @@ def choose_planned(runs: Runs, signatures: Iterable[str]) -> list[Chosen]:
 
 
 def _meant_by(pattern: str, runs: Runs, names: Sequence[tuple[str, str, TrialFolder]]) -> list[TrialFolder]:
-    if (Path(pattern) / "trial.json").exists():
+    if TrialFolder(Path(pattern)).exists():
         return [TrialFolder(Path(pattern).resolve())]
     found = [
         folder

@@ -81,7 +81,7 @@ def assist(folder: TrialFolder, resources: Resources, stop: StopRequest, node: N
             return
         time.sleep(WATCH_SECONDS)
         meeting.arrive(node.rank)
-    _Supervisor(meeting, node, resources, stop, folder.path / "attempts" / str(number), None).run_processes()
+    _Supervisor(meeting, node, resources, stop, folder.attempts_folder / str(number), None).run_processes()
 
 
 class _Supervisor:

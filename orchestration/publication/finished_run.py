@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from orchestration.durable import read_lines, read_whole
+from orchestration.durable import read_lines
 from orchestration.errors import DescriptionError
 from orchestration.journal import TrialFolder
 from orchestration.runs import Runs
@@ -83,8 +83,8 @@ def _of_trial(folder: TrialFolder, checkpoint: str | None) -> FinishedRun:
             "when it is"
         )
     attempts = folder.attempts()
-    provenance = read_whole(attempts[-1].folder / "provenance.json") if attempts else None
-    commit = ((provenance or {}).get("git") or {}).get("commit")
+    provenance = attempts[-1].provenance if attempts else {}
+    commit = (provenance.get("git") or {}).get("commit")
     facts = {
         "task": f"`{trial.task}`, code version {trial.code_version}",
         "trial": f"{trial.experiment}/{trial.name}, signature {trial.signature}",

@@ -115,7 +115,7 @@ def link_logs(runs: Runs, entry: Entry, logs: LogNames) -> None:
     """Let the log files of a job show what the last attempt at its trial printed, also of attempts to come."""
     folder = job_folder(runs, entry)
     make_folder(folder)
-    attempt = runs.folder(entry.signature).path / "attempts" / LAST
+    attempt = runs.folder(entry.signature).attempts_folder / LAST
     for name, log in ((logs.stdout, "stdout.log"), (logs.stderr, "stderr.log")):
         link_to(folder / name, os.path.relpath(attempt / log, folder))
 
