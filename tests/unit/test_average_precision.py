@@ -12,6 +12,7 @@ from os2d.engine.average_precision import (
     NO_MATCH,
     VocResult,
     _falling_order,
+    _narrow,
     average_precision,
     evaluate_detections,
 )
@@ -99,7 +100,7 @@ def random_case(rng: Generator, images: int, classes: int, per_class: int) -> tu
 
 
 @settings(max_examples=30, deadline=None)
-@given(seed=st.integers(0, 2**31), threshold=st.sampled_from([0.3, 0.5, 0.75]))
+@given(seed=st.integers(0, 2**31), threshold=st.sampled_from([0.0, 0.3, 0.5, 0.75]))
 def test_equals_the_protocol_word_by_word(seed: int, threshold: float) -> None:
     found, truth = random_case(default_rng(seed), images=4, classes=3, per_class=6)
     for image, f in enumerate(found):  # distinct scores over the data set
@@ -161,6 +162,33 @@ def test_what_is_ranked_equals_a_stable_sort(seed: int) -> None:
 def test_scores_that_are_no_numbers_rank_last() -> None:
     scores = np.array([np.nan, -5, 2, -np.nan], dtype=np.float32)
     assert _falling_order(scores)[:2].tolist() == [2, 1]
+
+
+def test_numbers_of_more_classes_than_16_bits_hold_stay_apart() -> None:
+    most, more = np.arange(2**16), np.arange(2**16 + 1)
+    assert _narrow(most, 2**16).dtype == np.uint16
+    np.testing.assert_array_equal(_narrow(most, 2**16), most)
+    np.testing.assert_array_equal(_narrow(more, 2**16 + 1), more)
+
+
+def test_an_overlap_that_equals_the_threshold_is_a_match() -> None:
+    """Ten by five of ten by ten pixels: exactly a half."""
+    found = boxes([[0, 0, 9, 4]], labels=[1], scores=[0.9])
+    truth = boxes([[0, 0, 9, 9]], labels=[1], difficult=[False])
+    assert evaluate(found, truth, 0.5).mean_ap == 1
+    assert evaluate(found, truth, float(np.nextafter(np.float32(0.5), np.float32(1)))).mean_ap == 0
+
+
+def test_of_equal_overlaps_the_first_box_is_matched_and_of_equal_scores_the_first_detection_counts() -> None:
+    """The detection lies between two boxes; the one that is difficult swallows it if it comes first."""
+    found = boxes([[0, 5, 9, 14]], labels=[1], scores=[0.9])
+    for difficult, expected in (([True, False], 0.0), ([False, True], 1.0)):
+        truth = boxes([[0, 0, 9, 9], [0, 10, 9, 19]], labels=[1, 1], difficult=difficult)
+        assert evaluate(found, truth, 0.3).mean_ap == expected
+    truth = boxes([[0, 0, 9, 9]], labels=[1], difficult=[False])
+    hit, miss = [0, 0, 9, 9], [40, 40, 49, 49]
+    assert evaluate(boxes([hit, miss], labels=[1, 1], scores=[0.5, 0.5]), truth).mean_ap == 1
+    assert evaluate(boxes([miss, hit], labels=[1, 1], scores=[0.5, 0.5]), truth).mean_ap == 0.5
 
 
 @settings(max_examples=20, deadline=None)

@@ -113,6 +113,14 @@ def test_remapping_undistorted_anchors_is_encoding_with_the_other_thresholds(row
     torch.testing.assert_close(remapped.iou_decoded, remapped.iou_anchors, atol=1e-5, rtol=1e-5)
 
 
+def test_remapping_asks_for_more_overlap_than_encoding() -> None:
+    """The boxes are the first anchor, three quarters of it and a quarter of it."""
+    gt = box_list([(-24, -24, 56, height, label, False) for label, height in enumerate((56, 42, 14))])
+    remapped = CODER.remap_targets(torch.zeros(1, NUM_LABELS, 4, FM.w * FM.h), [gt], FM)
+    assert remapped.targets[0, :, 0].tolist() == [1, -1, 0, 0]
+    assert CODER.encode(gt, IMAGE, NUM_LABELS, FM)[1][:, 0].tolist() == [1, 1, -1, 0]
+
+
 def test_remapping_codes_that_are_not_numbers_gives_negatives() -> None:
     gt = box_list([(0, 0, 50, 50, 1, False)])
     remapped = CODER.remap_targets(torch.full((1, 2, 4, FM.w * FM.h), math.nan), [gt], FM)

@@ -394,6 +394,17 @@ def test_the_folder_of_a_newer_version_is_one_clear_error(runs, planned, folder)
             use()
 
 
+def test_a_folder_tells_what_it_needs_whoever_wrote_it(runs, planned):
+    for trial in planned.trials:
+        folder = runs.folder(trial.signature)
+        assert folder.needs() == {}, "it was never launched"
+        assert runs.create(trial).needs() == trial.needs
+        assert json.loads((folder.path / "trial.json").read_text())["format"] == 1, "as the folders that there are"
+        write_as_newer_version(folder)
+        with pytest.raises(NewerFormatError):
+            runs.folder(trial.signature).needs()
+
+
 def test_the_folder_of_a_newer_version_is_a_line_in_the_status(runs, planned, folder):
     for entry in planned.entries:
         runs.create(next(trial for trial in planned.trials if trial.signature == entry.signature))
@@ -419,6 +430,21 @@ def test_metrics_that_were_started_afresh_are_read_from_their_beginning(folder):
         points, again = folder.metrics_from(offset)
         assert [point.value for point in points][:1] == [2]
         assert again == folder.metrics_file.stat().st_size
+
+
+def test_what_is_put_aside_is_moved_and_history_stays(folder):
+    assert folder.put_aside() is None
+    left = {"metrics.jsonl", "system.jsonl", "heartbeat", "checkpoints", "artifacts"}
+    for number in (1, 2):
+        for name in ("checkpoints", "artifacts"):
+            (folder.path / name).mkdir()
+        for name in ("metrics.jsonl", "system.jsonl", "heartbeat", "events.jsonl"):
+            (folder.path / name).write_text(f"{name} {number}")
+        place = folder.put_aside()
+        assert place == folder.path / "aside" / str(number)
+        assert {path.name for path in place.iterdir()} == left
+        assert {path.name for path in folder.path.iterdir()} == {"trial.json", "events.jsonl", "aside"}
+    assert (folder.path / "aside" / "1" / "metrics.jsonl").read_text() == "metrics.jsonl 1"
 
 
 def test_attempts_stay_in_order_when_the_clock_is_set_back(folder, monkeypatch):
