@@ -151,12 +151,16 @@ def as_rich_table(text: TextTable) -> Table:
     return table
 
 
+def as_markdown_table(text: TextTable) -> str:
+    """Return a table for a document."""
+    lines = [text.titles, ["---"] * 2 + ["---:"] * (len(text.titles) - 2), *text.rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
 def as_markdown(report: Report) -> str:
     """Return the conditions, the tables and the differences for a document."""
     blocks = ["\n".join(f"- {line}" for line in heading(report))]
-    for table in text_tables(report):
-        lines = [table.titles, ["---"] * 2 + ["---:"] * (len(table.titles) - 2), *table.rows]
-        blocks.append("\n".join("| " + " | ".join(line) + " |" for line in lines))
+    blocks += map(as_markdown_table, text_tables(report))
     if report.differences:
         blocks.append("\n".join(f"- {line}" for line in difference_lines(report.differences)))
     return "\n\n".join(blocks)

@@ -12,6 +12,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of RGB pixels in [0, 1], by which networks trained on ImageNet expect images to be normalised."""
+
+
+def to_bytes(image: Image.Image) -> Tensor:
+    """Return the pixels of an RGB image as they are, (3, h, w) uint8."""
+    return torch.from_numpy(np.array(image, dtype=np.uint8)).permute(2, 0, 1).contiguous()
+
 
 def to_tensor(image: Image.Image, mean: Sequence[float], std: Sequence[float]) -> Tensor:
     """Return the normalised pixels of an RGB image, (3, h, w) float32."""

@@ -19,7 +19,7 @@ from os2d.modeling.conversion import recognition, weakalign
 from os2d.modeling.conversion.conversions import CONVERSIONS
 from os2d.modeling.conversion.recognition import Recognised, recognise
 from os2d.modeling.conversion.resnet import CLASSIFIER, STAGES
-from os2d.modeling.key_comparison import KeyDifferences, compare_keys
+from os2d.modeling.key_comparison import KeyDifferences, compare_keys, shapes_of
 from os2d.modeling.model import Os2d
 from os2d.modeling.network_description import (
     NetworkDescription,
@@ -99,7 +99,7 @@ def load_init_transform(model: Os2d, path: str | Path, keeping: Collection[str] 
     state = transform_net.state_dict()
     kept = {key.removeprefix(TRANSFORM_NET): state[key.removeprefix(TRANSFORM_NET)] for key in keeping}
     fitting = {**regressor, **kept}
-    differences = compare_keys(fitting, {key: tensor.shape for key, tensor in state.items()})
+    differences = compare_keys(fitting, shapes_of(state))
     if differences:
         raise CheckpointError(_does_not_fit(path, "", differences))
     transform_net.load_state_dict(_complete(state, fitting))
@@ -116,13 +116,12 @@ def save_checkpoint(path: str | Path, net: nn.Module, optimizer_state: Mapping[s
 
 def network_differences(model: Os2d, weights: Mapping[str, Tensor]) -> KeyDifferences:
     """Return how the weights of a whole network differ from what the model has."""
-    return compare_keys(weights, {key: tensor.shape for key, tensor in model.state_dict().items()})
+    return compare_keys(weights, shapes_of(model.state_dict()))
 
 
 def backbone_differences(backbone: Backbone, weights: Mapping[str, Tensor]) -> KeyDifferences:
     """Return how the weights of a ResNet differ from what the backbone has; the parts it is cut before do not count."""
-    expected = {key: tensor.shape for key, tensor in backbone.state_dict().items()}
-    return compare_keys(weights, expected, _is_cut_off(backbone))
+    return compare_keys(weights, shapes_of(backbone.state_dict()), _is_cut_off(backbone))
 
 
 def hints_on_config(file: NetworkDescription, network: NetworkDescription) -> str:

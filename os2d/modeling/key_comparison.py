@@ -53,6 +53,11 @@ def compare_keys(
     )
 
 
+def shapes_of(state: Mapping[str, Tensor]) -> dict[str, torch.Size]:
+    """Return key -> shape of a network's weights, in their order, as :func:`compare_keys` expects them."""
+    return {key: tensor.shape for key, tensor in state.items()}
+
+
 def listed(keys: Iterable[str]) -> str:
     """Return the first keys, and how many more there are."""
     keys = list(keys)
