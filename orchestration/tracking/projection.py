@@ -6,15 +6,12 @@ carry from the moment they exist, so that a writer may die at any point and the 
 
 from __future__ import annotations
 
-import json
 import logging
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import yaml
+from typing import NamedTuple
 
 from orchestration.attempt import Attempt, now_ms
 from orchestration.errors import JournalError, OrchestrationError
@@ -30,25 +27,23 @@ from orchestration.tracking.marks import (
     write_marks,
 )
 from orchestration.tracking.metric_names import mlflow_names
-from orchestration.tracking.mlflow_store import LONGEST_PARAM, MlflowStore, StoredPoint, StoredRun
+from orchestration.tracking.mlflow_store import MlflowStore, StoredPoint, StoredRun
 from orchestration.tracking.store_location import StoreError, StoreLocation
 from orchestration.tracking.trial_record import (
     KIND,
-    LONG_PARAMS,
     NOT_FINITE,
     RUN_STATUS,
     SIGNATURE,
+    described_by,
     experiment_status,
+    files_of,
     identity_tags,
-    params_of,
     progress_tags,
+    record_of,
 )
 from orchestration.tracking.trials_table import TRIALS_FILE, Line, trials_csv
 
 logger = logging.getLogger(__name__)
-
-LARGEST_ARTIFACT_BYTES = 50_000_000
-"""Larger files stay in the trial's folder only, which the run names in a tag."""
 
 SYSTEM_NEWS_BYTES = 4096
 """The load of a machine alone is written when it has grown by so much, about once a minute; else with other news."""
@@ -193,13 +188,13 @@ class Projection:
         if mark.not_finite:
             tags[NOT_FINITE] = ", ".join(mark.not_finite)
         if not mark.described:
-            described = _description(folder.trial.config, known=run.params)
+            described = described_by(folder.trial.config, known=run.params)
             params, texts = described.params, described.texts
             tags |= described.tags
         files: list[tuple[Path, str]] = []
         if look.state is State.DONE:
-            texts |= _record(folder, attempts)
-            files += _files(folder, attempts)
+            texts |= record_of(folder, attempts)
+            files += files_of(folder, attempts)
         store.keep_texts(run, texts)
         store.keep_files(run, files)
         written.points += len(points)
@@ -277,46 +272,6 @@ def _size(file: Path) -> int:
         return file.stat().st_size
     except FileNotFoundError:
         return 0
-
-
-class _Description(NamedTuple):
-    """What a run says of its configuration, once."""
-
-    params: dict[str, str]
-    texts: dict[str, str]
-    tags: dict[str, str]
-
-
-def _description(config: Mapping[str, Any], known: Mapping[str, str]) -> _Description:
-    """Return the configuration as parameters, those that are too long as files that a tag names, and as one file."""
-    params = params_of(config)
-    files = {f"params/{key}.txt": value for key, value in params.items() if len(value) > LONGEST_PARAM}
-    return _Description(
-        params={k: value for k, value in params.items() if len(value) <= LONGEST_PARAM and k not in known},
-        texts={"config.yaml": yaml.safe_dump(config, sort_keys=False, allow_unicode=True), **files},
-        tags={LONG_PARAMS: ", ".join(files)} if files else {},
-    )
-
-
-def _record(folder: TrialFolder, attempts: Sequence[Attempt]) -> dict[str, str]:
-    """Return the provenance of all attempts, and where the checkpoints are: those are never copied."""
-    provenance = [{"attempt": attempt.number, **attempt.provenance} for attempt in attempts]
-    texts = {"provenance.json": json.dumps(provenance, indent=1, default=str)}
-    checkpoints = sorted(path for path in folder.checkpoints.glob("*") if path.is_file())
-    if checkpoints:
-        lines = (f"{path}  {path.stat().st_size} bytes\n" for path in checkpoints)
-        texts["checkpoints.txt"] = f"on {attempts[-1].host}:\n{''.join(lines)}"
-    return texts
-
-
-def _files(folder: TrialFolder, attempts: Sequence[Attempt]) -> Iterator[tuple[Path, str]]:
-    """Yield the files that are copied, each with the folder it goes to."""
-    if (attempts[-1].folder / "diff.patch").exists():
-        yield attempts[-1].folder / "diff.patch", ""
-    for file in sorted(path for path in folder.artifacts.rglob("*") if path.is_file()):
-        if file.stat().st_size <= LARGEST_ARTIFACT_BYTES:
-            inside = file.parent.relative_to(folder.artifacts).as_posix()
-            yield file, "" if inside == "." else inside
 
 
 def _stored(point: Point, stored_names: dict[str, str]) -> StoredPoint:

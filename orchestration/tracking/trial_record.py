@@ -1,9 +1,13 @@
-"""What the tracking store says about a trial: tags, parameters and status. No MLflow in here."""
+"""What the tracking store says about a trial: tags, parameters, files and status. No MLflow in here."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
 
 from orchestration.attempt import Attempt
 from orchestration.durable import to_json
@@ -21,6 +25,11 @@ REASON = "oneshot.reason"
 CODE = "oneshot.code"
 NOT_FINITE = "oneshot.not_finite"
 LONG_PARAMS = "oneshot.long_params"
+
+LONGEST_PARAM = 6000
+"""Characters that MLflow keeps of a parameter; a longer one becomes a file."""
+LARGEST_ARTIFACT_BYTES = 50_000_000
+"""Larger files stay in the trial's folder only, which the run names in a tag."""
 
 RUN_STATUS: dict[State, str] = {
     State.DONE: "FINISHED",
@@ -113,3 +122,43 @@ def code_of(provenance: Mapping[str, Any]) -> str:
     """Return what tells code trees apart: the commit, and whether files were changed since; or an empty text."""
     commit = git_commit(provenance)
     return f"{commit} with changes" if commit and provenance["git"].get("changed") else commit
+
+
+class Description(NamedTuple):
+    """What a run says of its configuration, once."""
+
+    params: dict[str, str]
+    texts: dict[str, str]
+    tags: dict[str, str]
+
+
+def described_by(config: Mapping[str, Any], known: Mapping[str, str]) -> Description:
+    """Return the configuration as parameters, those that are too long as files that a tag names, and as one file."""
+    params = params_of(config)
+    files = {f"params/{key}.txt": value for key, value in params.items() if len(value) > LONGEST_PARAM}
+    return Description(
+        params={k: value for k, value in params.items() if len(value) <= LONGEST_PARAM and k not in known},
+        texts={"config.yaml": yaml.safe_dump(config, sort_keys=False, allow_unicode=True), **files},
+        tags={LONG_PARAMS: ", ".join(files)} if files else {},
+    )
+
+
+def record_of(folder: TrialFolder, attempts: Sequence[Attempt]) -> dict[str, str]:
+    """Return the provenance of all attempts, and where the checkpoints are: those are never copied."""
+    provenance = [{"attempt": attempt.number, **attempt.provenance} for attempt in attempts]
+    texts = {"provenance.json": json.dumps(provenance, indent=1, default=str)}
+    checkpoints = sorted(path for path in folder.checkpoints.glob("*") if path.is_file())
+    if checkpoints:
+        lines = (f"{path}  {path.stat().st_size} bytes\n" for path in checkpoints)
+        texts["checkpoints.txt"] = f"on {attempts[-1].host}:\n{''.join(lines)}"
+    return texts
+
+
+def files_of(folder: TrialFolder, attempts: Sequence[Attempt]) -> Iterator[tuple[Path, str]]:
+    """Yield the files that are copied, each with the folder it goes to."""
+    if (attempts[-1].folder / "diff.patch").exists():
+        yield attempts[-1].folder / "diff.patch", ""
+    for file in sorted(path for path in folder.artifacts.rglob("*") if path.is_file()):
+        if file.stat().st_size <= LARGEST_ARTIFACT_BYTES:
+            inside = file.parent.relative_to(folder.artifacts).as_posix()
+            yield file, "" if inside == "." else inside
