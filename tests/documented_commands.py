@@ -239,9 +239,10 @@ WAITING = {
     "a model of yours; test_contributing.py does the same with the example": [
         "cp docs/examples/template_matching.py baselines/my_model.py",
         "cp docs/examples/compare_template_matching.py experiments/my_model.py",
-        "oneshot run experiments/my_model.py --only template-matching --launcher local",
-        'oneshot detect --image photo.jpg --class-image tea.jpg --model "template-matching/three sizes-seed0" --output '
-        "found.png",
+        "oneshot run experiments/my_model.py --only my-model --launcher local",
+        "oneshot table experiments/my_model.py",
+        'oneshot detect --image photo.jpg --class-image tea.jpg --model "my-model/three sizes-seed0" '
+        "--output found.png",
     ],
     "minutes: the checks themselves": [
         "pytest tests/unit/test_spaces.py",
