@@ -177,6 +177,26 @@ def test_nothing_above_the_threshold_gives_an_empty_list_with_all_fields() -> No
     assert detections.field("labels").dtype == torch.int64
 
 
+def test_targets_and_detections_are_computed_without_gradients() -> None:
+    gt = box_list([(-24, -24, 56, 56, 0, False)])
+    codes = torch.zeros(1, 1, 4, FM.w * FM.h, requires_grad=True)
+    remapped = CODER.remap_targets(codes, [gt], FM)
+    scores = torch.ones(1, FM.w * FM.h, requires_grad=True)
+    found = decode(scores, loc_scores=[codes[0]])
+    results = [remapped.iou_decoded, found.boxes_xyxy, found.field("scores")]
+    assert not any(result.requires_grad for result in results)
+
+
+def test_levels_and_images_without_counterparts_are_refused() -> None:
+    gt, codes = box_list([(0, 0, 50, 50, 1, False)]), torch.zeros(2, 2, 4, FM.w * FM.h)
+    with pytest.raises(ValueError, match="zip"):
+        CODER.encode_pyramid(gt, [IMAGE, IMAGE], 2, [FM], [None])
+    with pytest.raises(ValueError, match="zip"):
+        CODER.remap_targets(codes, [gt], FM)
+    with pytest.raises(ValueError, match="zip"):
+        decode(torch.zeros(2, FM.w * FM.h), fm_sizes=[FM, FM])
+
+
 def test_views_of_one_class_suppress_each_other_and_classes_do_not() -> None:
     scores = torch.zeros(3, FM.w * FM.h)
     scores[:, 40] = torch.tensor([0.7, 0.9, 0.8])

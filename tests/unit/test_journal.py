@@ -1,6 +1,5 @@
-"""The trial folder: what is written whole, appended, claimed and derived."""
+"""The trial folder: what is found in it, claimed and derived."""
 
-import errno
 import json
 import math
 import multiprocessing
@@ -11,20 +10,20 @@ import time
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from orchestration import attempt
 from orchestration.attempt import Attempt, Held, claim_next, now_ms
 from orchestration.claim import STALE_SECONDS, Owner, process_start, silent_for
 from orchestration.describe import Experiment, Need, Variant, seeds
-from orchestration.durable import LineWriter, create_whole, from_json, read_lines, to_json, write_whole
+from orchestration.durable import LineWriter, to_json
 from orchestration.ending import Ending, Outcome
-from orchestration.errors import JournalError, NewerFormatError
+from orchestration.errors import JournalError, LaunchError, NewerFormatError
 from orchestration.journal import FORMAT
-from orchestration.journal_records import Heartbeat, State
+from orchestration.journal_records import Heartbeat, Perturbation, State
 from orchestration.plan import plan
 from orchestration.runs import Runs
+from orchestration.signature import flatten
+from orchestration.slurm import queue
 from orchestration.status import board_of_names
 
 TASK = "tests.integration.counting_task:task"
@@ -62,20 +61,6 @@ def claim_as(folder, number, owner, started_ms=None):
     return Attempt.read(attempt)
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
-    max_leaves=6,
-)
-
-
-@given(JSON)
-def test_every_plain_value_survives_strict_json(value):
-    text = to_json(value)
-    json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
-    assert repr(from_json(text)) == repr(value)
-
-
 def test_metrics_come_back_by_step_with_the_last_value_and_the_first_time(folder):
     writer = LineWriter(folder.metrics_file)
     for step, time_ms, value in ((2, 10, 0.5), (1, 11, math.inf), (2, 12, math.nan)):
@@ -93,72 +78,6 @@ def test_reading_goes_on_where_it_ended(folder):
     writer.append({"step": 2, "time_ms": 1, "attempt": 1, "metrics": {"a": 2}})
     assert [point.step for point in points] == [1]
     assert [point.step for point in folder.metrics_from(offset)[0]] == [2]
-
-
-@given(cut=st.integers(1, 60))
-def test_a_torn_line_is_skipped_and_the_next_one_starts_fresh(cut, tmp_path_factory):
-    path = tmp_path_factory.mktemp("torn") / "metrics.jsonl"
-    writer = LineWriter(path)
-    for step in range(3):
-        writer.append({"step": step, "metrics": {"a": 1.0}})
-    writer.close()
-    content = path.read_bytes()
-    path.write_bytes(content[:-cut])
-    LineWriter(path).append({"step": 9, "metrics": {}})
-    read = [record["step"] for record in read_lines(path)[0]]
-    assert read[-1] == 9
-    assert read[:-1] == list(range(len(read) - 1))
-    assert len(read) - 1 >= content[:-cut].count(b"\n")
-
-
-def test_a_line_that_is_being_written_is_not_passed_over(tmp_path):
-    path = tmp_path / "metrics.jsonl"
-    path.write_bytes(b'{"a": 1}\n{"a"')
-    records, offset = read_lines(path)
-    with path.open("ab") as file:
-        file.write(b": 2}\n")
-    assert (records, read_lines(path, offset)[0]) == ([{"a": 1}], [{"a": 2}])
-
-
-def test_a_full_disk_leaves_the_lines_before_and_names_the_place(tmp_path, monkeypatch):
-    path = tmp_path / "metrics.jsonl"
-    writer = LineWriter(path)
-    writer.append({"step": 1})
-    whole, write = path.read_bytes(), os.write
-    answers = iter([5])
-
-    def full(descriptor, data):
-        for count in answers:
-            return write(descriptor, data[:count])
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "write", full)
-        with pytest.raises(JournalError, match=r"metrics\.jsonl: No space left on device; free space"):
-            writer.append({"step": 2})
-    assert path.read_bytes() == whole
-    writer.append({"step": 2})
-    assert [record["step"] for record in read_lines(path)[0]] == [1, 2]
-
-
-def test_a_whole_file_is_old_or_new_and_leaves_nothing_behind(tmp_path):
-    path = tmp_path / "file"
-    write_whole(path, "old")
-
-    def break_off(file):
-        file.write(b"half")
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    with pytest.raises(JournalError, match="No space left on device"):
-        write_whole(path, break_off)
-    assert [one.name for one in tmp_path.iterdir()] == ["file"]
-    assert path.read_text() == "old"
-
-
-def test_a_file_is_created_once(tmp_path):
-    assert create_whole(tmp_path / "result.json", "first")
-    assert not create_whole(tmp_path / "result.json", "second")
-    assert (tmp_path / "result.json").read_text() == "first"
 
 
 def test_the_same_trial_may_be_created_twice_and_another_may_not(runs, planned):
@@ -280,6 +199,7 @@ def test_the_attempt_that_left_the_result_was_fine_whatever_happened_to_it_then(
     assert folder.last_attempt().outcome is Outcome.OK
     assert [attempt.outcome for attempt in folder.attempts()] == [Outcome.OK]
     assert folder.attempts()[0].ended_ms == folder.result().finished_ms
+    assert folder.attempts()[0].ending.exit_code == 0
 
 
 @pytest.mark.parametrize("left", [b"", b"\0" * 64])
@@ -377,6 +297,26 @@ def test_the_job_of_a_trial_outlives_the_request_of_another_launch(runs, planned
     runs.note_job(folder.signature, "slurm:7_1")
     runs.ask(planned.trials[0], [])
     assert folder.request().job == "slurm:7_1"
+
+
+def test_a_trial_whose_job_the_scheduler_has_or_cannot_be_asked_for_is_queued(runs, planned, folder, monkeypatch):
+    def cannot_tell():
+        raise LaunchError("squeue: the controller does not answer")
+
+    runs.ask(planned.trials[0], [])
+    runs.note_job(folder.signature, "slurm:7_1")
+    for answer, state in ((lambda: {"slurm:7_1"}, State.QUEUED), (set, State.PLANNED), (cannot_tell, State.QUEUED)):
+        monkeypatch.setattr(queue, "snapshot", answer)
+        assert folder.state(lives=lambda owner: False) is state
+
+
+def test_the_member_of_a_population_runs_with_what_was_perturbed(runs, planned, folder):
+    assert folder.perturbation() is None
+    perturbation = Perturbation(generation=2, step=7, donor="0" * 64, settings={"optim.lr": 0.5})
+    folder.perturb(perturbation)
+    assert folder.perturbation() == perturbation
+    runs.ask(planned.trials[0], [])
+    assert flatten(folder.trial_to_run().config) == flatten(folder.trial.config) | perturbation.settings
 
 
 def write_as_newer_version(folder):
