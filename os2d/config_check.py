@@ -16,14 +16,20 @@ from yacs.config import CfgNode
 
 from os2d.config import default_config
 from os2d.data.catalog import data_root, find_dataset, is_known, lacks_class_images
-from os2d.engine.metric_names import best_model_metric, evaluated_datasets, evaluation_names, on_dataset
+from os2d.engine.metric_names import (
+    CLASS_OBJECTIVES,
+    best_model_metric,
+    evaluated_datasets,
+    evaluation_names,
+    on_dataset,
+)
 from os2d.errors import ConfigError
 from os2d.modeling.choices import choose
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "model.backbone_arch": ("ResNet18", "ResNet34", "ResNet50", "ResNet101"),
     "model.backbone_cut": ("layer1", "layer2", "layer3"),
-    "train.objective.class_objective": ("RLL", "ContrastiveLoss"),
+    "train.objective.class_objective": tuple(CLASS_OBJECTIVES),
     "train.optim.optim_method": (
         *("sgd", "adagrad", "adadelta", "adam", "adamax", "adamw"),
         *("rmsprop", "asgd", "rprop"),

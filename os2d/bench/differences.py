@@ -81,7 +81,9 @@ def _compare_mining(case: Case, original: Original) -> list[Difference]:
 
 
 def _compare_average_precision(case: Case, original: Original) -> list[Difference]:
-    (result,) = STAGES["average-precision"].prepare(case).call().values()  # type: ignore[attr-defined]
+    of_threshold = STAGES["average-precision"].prepare(case).call()
+    assert isinstance(of_threshold, dict)
+    (result,) = of_threshold.values()
     metrics = {
         "mAP": result.mean_ap,
         "mAPw": result.weighted_mean_ap,

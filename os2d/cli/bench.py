@@ -6,10 +6,13 @@ import json
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+
+if TYPE_CHECKING:
+    from os2d.bench.report import Report
 
 app = typer.Typer(help="Measure how fast this machine runs a detector, stage by stage.", no_args_is_help=True)
 
@@ -81,7 +84,7 @@ def os2d(
     import torch
 
     from os2d.bench.plot import save_plot
-    from os2d.bench.report import as_markdown, as_rich_table, difference_lines, heading, text_tables
+    from os2d.bench.report import as_markdown
     from os2d.bench.run import parse_size, run_benchmark
     from os2d.bench.settings import Settings
 
@@ -112,13 +115,19 @@ def os2d(
     elif format is Format.MARKDOWN:
         print(as_markdown(report))
     else:
-        console = Console() if sys.stdout.isatty() else Console(width=FILE_WIDTH)
-        for line in heading(report):
-            console.print(line, highlight=False)
-        for table in text_tables(report):
-            console.print()
-            console.print(as_rich_table(table))
-        for line in difference_lines(report.differences):
-            console.print(line, highlight=False)
+        _print_tables(report)
     if any(not difference.within for difference in report.differences):
         raise typer.Exit(1)
+
+
+def _print_tables(report: Report) -> None:
+    from os2d.bench.report import as_rich_table, difference_lines, heading, text_tables
+
+    console = Console() if sys.stdout.isatty() else Console(width=FILE_WIDTH)
+    for line in heading(report):
+        console.print(line, highlight=False)
+    for table in text_tables(report):
+        console.print()
+        console.print(as_rich_table(table))
+    for line in difference_lines(report.differences):
+        console.print(line, highlight=False)

@@ -120,7 +120,7 @@ def read_photo_annotation(path: Path) -> PhotoAnnotation:
             LabelledBox(
                 wnid=_text(thing, "name"),
                 difficult=int(_text(thing, "difficult")),
-                xyxy=tuple(int(_text(thing, f"bndbox/{side}")) for side in ("xmin", "ymin", "xmax", "ymax")),  # type: ignore[arg-type]
+                xyxy=_box(thing),
             )
             for thing in root.iter("object")
         ]
@@ -153,6 +153,11 @@ def _parse(content: bytes) -> Element:
 
 def _refuse_document_type(*declared: object) -> None:
     raise ValueError("it declares a document type, which the published files do not")
+
+
+def _box(thing: Element) -> tuple[int, int, int, int]:
+    left, top, right, bottom = (int(_text(thing, f"bndbox/{side}")) for side in ("xmin", "ymin", "xmax", "ymax"))
+    return left, top, right, bottom
 
 
 def _text(element: Element, place: str) -> str:

@@ -6,10 +6,7 @@ from collections.abc import Sequence
 
 from os2d.detector.detection import Detection
 from os2d.detector.detector import Look
-from os2d.structures.boxes import BoxList
-
-AROUND = (0, 1, 3, 2)
-"""The corners of the network's rows (top left, top right, bottom left, bottom right) in the order of a walk around."""
+from os2d.structures.boxes import CORNERS_AROUND, BoxList
 
 
 def best_first(found: BoxList, names: Sequence[str], look: Look) -> list[Detection]:
@@ -34,4 +31,4 @@ def best_first(found: BoxList, names: Sequence[str], look: Look) -> list[Detecti
 
 
 def _around(corners: Sequence[float]) -> tuple[tuple[float, float], ...]:
-    return tuple((corners[2 * k], corners[2 * k + 1]) for k in AROUND)
+    return tuple((corners[2 * k], corners[2 * k + 1]) for k in CORNERS_AROUND)

@@ -83,10 +83,10 @@ def gather(value: T) -> list[T]:
     """Return the values of all processes, by rank, in every process; called by all of them."""
     if not dist.is_initialized():
         return [value]
-    values: list[T | None] = [None] * world_size()
+    values: list[Any] = [None] * world_size()
     with _waiting():
         dist.all_gather_object(values, value)
-    return values  # type: ignore[return-value]
+    return values
 
 
 def from_first(value: T) -> T:

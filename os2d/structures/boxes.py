@@ -16,6 +16,9 @@ from os2d.structures.sizes import Size
 
 __all__ = ["BoxList", "box_area", "box_intersection", "box_iou", "clip", "has_area", "paired_iou"]
 
+CORNERS_AROUND = (0, 1, 3, 2)
+"""Corners of an aligned class image are kept as top left, top right, bottom left, bottom right: a walk around them."""
+
 
 def box_intersection(boxes_N4: Tensor, others_M4: Tensor) -> Tensor:
     """Return the area that every box shares with every other box, N x M.

@@ -11,14 +11,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Polygon, Rectangle
 from PIL import Image
 
+from os2d.structures.boxes import CORNERS_AROUND
 from os2d.structures.sizes import Size
 
 Colour = str | tuple[float, ...]
 
 GROUND_TRUTH_COLOUR, ANCHOR_COLOUR, ALIGNMENT_COLOUR = "yellow", "cyan", "red"
-
-OUTLINE = [0, 1, 3, 2]
-"""Corners are stored top-left, top-right, bottom-left, bottom-right; an outline goes around."""
 
 CHARACTER_WIDTH, LINE_HEIGHT = 0.62, 1.45
 """Of a caption, relative to its font size: what the default font takes, with the frame around it."""
@@ -64,7 +62,7 @@ def draw_box(axes: Axes, box_xyxy: Sequence[float], colour: Colour, linestyle: s
 
 def draw_alignment(axes: Axes, corners: Sequence[float], width: float = 1.0) -> None:
     """Draw the outline of a class image as the network aligned it, from 4 corner points x, y."""
-    points = np.asarray(corners, dtype=float).reshape(4, 2)[OUTLINE]
+    points = np.asarray(corners, dtype=float).reshape(4, 2)[list(CORNERS_AROUND)]
     axes.add_patch(Polygon(points, fill=False, edgecolor=ALIGNMENT_COLOUR, linewidth=width, alpha=0.8))
 
 

@@ -10,7 +10,6 @@ from os2d import tasks
 from os2d.config import default_config
 from os2d.config_check import CHOICES, check_value
 from os2d.data.eval_loader import _VIEWS
-from os2d.engine.metric_names import CLASS_OBJECTIVES
 from os2d.errors import ConfigError, DataError
 from os2d.modeling.backbone import ARCHITECTURES, CUTS
 from os2d.run import MissingInput
@@ -39,7 +38,6 @@ def test_the_defaults_are_accepted() -> None:
 def test_names_of_the_check_are_the_names_that_exist() -> None:
     assert set(CHOICES["model.backbone_arch"]) == set(ARCHITECTURES)
     assert set(CHOICES["model.backbone_cut"]) == set(CUTS)
-    assert set(CHOICES["train.objective.class_objective"]) == set(CLASS_OBJECTIVES)
     assert set(CHOICES["eval.class_image_augmentation"]) == set(_VIEWS)
 
 
