@@ -1,6 +1,6 @@
 """Hard patch mining: the parts of the training images that the network gets most wrong (OS2D, section 5).
 
-Legend: L classes of a chunk, A anchors of all levels.
+The hardest anchors are found for all classes; of those whose crops overlap, the hardest becomes a patch.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from yacs.config import CfgNode
 from os2d.data.dataset import DatasetOneShotDetection
 from os2d.data.eval_loader import EvalBatch, EvalImages
 from os2d.data.loading import BatchLoader
-from os2d.engine.detection import ClassHeads, MatchedRows, make_class_heads, match_in_chunks
+from os2d.engine.detection import ClassHeads, make_class_heads, match_in_chunks
 from os2d.engine.distributed import gather, world_size
 from os2d.engine.hard_patch import ROLES, HardPatches, MinedPatch
+from os2d.engine.hardest_anchors import HardestAnchors, take_hardest
 from os2d.engine.heatmaps import draw_heatmaps
-from os2d.engine.image_objective import losses_of_negatives
-from os2d.engine.objective import Levels, Os2dObjective, PerAnchor, joined
+from os2d.engine.objective import Os2dObjective
 from os2d.engine.pictures import Pictures
 from os2d.engine.sharding import my_share
 from os2d.modeling.anchors import crops_around_anchors
@@ -107,10 +107,10 @@ def _mine_batch(
 ) -> HardPatches:
     device = next(model.parameters()).device
     levels = [level.to(device, non_blocking=True) for level in batch.levels]
-    hardest = [{role: _Hardest() for role in ROLES} for _ in batch.image_ids]
+    hardest = [{role: HardestAnchors() for role in ROLES} for _ in batch.image_ids]
     for matched in match_in_chunks(model, levels, class_heads, config.runtime.head_memory_mb):
         for i, gt in enumerate(batch.boxes):
-            _take_hardest(hardest[i], model, objective, batch, matched, i, _local(gt, class_heads, matched.rows))
+            take_hardest(hardest[i], model, objective, batch, matched, i, _local(gt, class_heads, matched.rows))
     geometry = _geometry(model, batch, config, device)
     mined: HardPatches = OrderedDict()
     for image_id, of_image in zip(batch.image_ids, hardest, strict=True):
@@ -122,115 +122,6 @@ def _mine_batch(
         pictures.mined_patches(dataset, image_id, mined[image_id])
     draw_heatmaps(model, dataset, batch, levels, class_heads, pictures, "mining")
     return mined
-
-
-class _Hardest:
-    """The class with the highest loss at every anchor, of the classes seen so far; the first one of equals.
-
-    All classes share the crop around an anchor, so suppression of overlapping crops would leave this one anyway.
-    """
-
-    def __init__(self) -> None:
-        self.ranked = torch.empty(0)
-        self.details: dict[str, Tensor] = {}
-
-    def take(self, ranked_A: Tensor, details: dict[str, Tensor]) -> None:
-        """Add the hardest of some classes: the loss to compare, -inf where no anchor has the role, and its details."""
-        if not len(self.ranked):
-            self.ranked, self.details = ranked_A, details
-            return
-        harder = ranked_A > self.ranked
-        self.ranked = torch.where(harder, ranked_A, self.ranked)
-        for name, values in details.items():
-            mask = harder.view(-1, *[1] * (values.ndim - 1))
-            self.details[name] = torch.where(mask, values, self.details[name])
-
-
-def _take_hardest(
-    hardest: dict[str, _Hardest],
-    model: Os2d,
-    objective: Os2dObjective,
-    batch: EvalBatch,
-    matched: MatchedRows,
-    index: int,
-    gt: BoxList,
-) -> None:
-    """Update the hardest anchors of every role with some classes; only those with a box need targets."""
-    scores_LA = torch.cat([m.class_scores[index] for m in matched.levels], dim=-1)
-    loss_LA = losses_of_negatives(objective, scores_LA)
-    anchors_A = torch.arange(scores_LA.shape[1], device=scores_LA.device)
-
-    def take(role: str, ranked_PA: Tensor, rows_P: Tensor | None, cls_loss: Tensor, loc_loss: Tensor | None) -> None:
-        ranked_A, place_A = ranked_PA.max(dim=0)
-        row_A = place_A if rows_P is None else rows_P[place_A]
-        details = {
-            "label": row_A + matched.rows.start,
-            "loss": cls_loss[place_A, anchors_A],
-            "loss_loc": torch.zeros_like(ranked_A) if loc_loss is None else loc_loss[place_A, anchors_A],
-            "score": scores_LA[row_A, anchors_A],
-            "transform_corners": _corners_of(matched, index, row_A, batch),
-        }
-        hardest[role].take(ranked_A, details)
-
-    in_chunk = (gt.field("labels") >= 0) & (gt.field("labels") < len(loss_LA))
-    if not in_chunk.any():
-        take("neg", loss_LA, None, loss_LA, None)
-        return
-    rows_P, local = gt.field("labels")[in_chunk].unique(return_inverse=True)
-    rows_P = rows_P.to(scores_LA.device)
-    boxes = gt[in_chunk].with_field("labels", local).to(scores_LA.device)
-    terms = _terms_of_rows(model, objective, batch, matched, index, boxes, rows_P)
-    cls_loss, loc_loss = _of_the_image(terms.cls_loss), _of_the_image(terms.loc_loss)
-    for role, mask, loss in (
-        ("pos", terms.pos_mask, cls_loss),
-        ("pos_loc", terms.pos_for_regression, loc_loss),
-    ):
-        take(role, torch.where(_of_the_image(mask), loss, -torch.inf), rows_P, cls_loss, loc_loss)
-    ranked_LA = loss_LA.clone()
-    ranked_LA[rows_P] = torch.where(_of_the_image(terms.neg_mask), cls_loss, -torch.inf)
-    loss_LA[rows_P] = cls_loss
-    loc_loss_LA = torch.zeros_like(loss_LA)
-    loc_loss_LA[rows_P] = loc_loss
-    take("neg", ranked_LA, None, loss_LA, loc_loss_LA)
-
-
-def _terms_of_rows(
-    model: Os2d,
-    objective: Os2dObjective,
-    batch: EvalBatch,
-    matched: MatchedRows,
-    index: int,
-    boxes: BoxList,
-    rows_P: Tensor,
-) -> PerAnchor:
-    """Return the terms of the objective for the rows that have a box; the labels of the boxes count these rows."""
-    coder, levels = model.box_coder, matched.levels
-    fm_sizes = [m.fm_size for m in levels]
-    loc_targets, cls_targets = coder.encode_pyramid(boxes, batch.level_sizes, len(rows_P), fm_sizes, batch.to_original)
-    codes = [m.loc_scores[index][rows_P][None] for m in levels]
-    scores = [m.class_scores[index][rows_P][None] for m in levels]
-    remapped = None
-    if objective.remap_classification_targets:
-        remapped = [
-            coder.remap_targets(c, [boxes], fm, [transform]).targets
-            for c, fm, transform in zip(codes, fm_sizes, batch.to_original, strict=True)
-        ]
-    _, terms = objective.for_mining(
-        codes, [t[None] for t in loc_targets], scores, [t[None] for t in cls_targets], cls_targets_remapped=remapped
-    )
-    return terms
-
-
-def _corners_of(matched: MatchedRows, index: int, row_A: Tensor, batch: EvalBatch) -> Tensor:
-    """Return the corners of one row per anchor in the loaded image, A x 8."""
-    parts, start = [], 0
-    for match, to_original in zip(matched.levels, batch.to_original, strict=True):
-        count = match.class_scores.shape[-1]
-        cells = torch.arange(count, device=row_A.device)
-        corners = match.corners[index][row_A[start : start + count], :, cells]
-        parts.append(to_original.apply_corners(corners))
-        start += count
-    return torch.cat(parts)
 
 
 class _Geometry(NamedTuple):
@@ -254,7 +145,7 @@ def _geometry(model: Os2d, batch: EvalBatch, config: CfgNode, device: torch.devi
 
 
 def _select(
-    hardest: _Hardest,
+    hardest: HardestAnchors,
     role: str,
     image_id: int,
     geometry: _Geometry,
@@ -316,11 +207,6 @@ def _local(gt: BoxList, class_heads: ClassHeads, rows: slice) -> BoxList:
     position = {class_id: k - rows.start for k, class_id in enumerate(class_heads.class_ids)}
     labels = [position.get(label, -1) for label in gt.field("labels").tolist()]
     return gt.with_field("labels", torch.tensor(labels, dtype=torch.int64))
-
-
-def _of_the_image(levels: Levels) -> Tensor:
-    """Return the values of one image over the anchors of all levels, L x A."""
-    return joined(levels)[0]
 
 
 def _choose_classes(
