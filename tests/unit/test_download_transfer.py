@@ -5,57 +5,27 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
-import os
 import random
-import threading
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
-from pyftpdlib.authorizers import DummyAuthorizer
-from pyftpdlib.handlers import DTPHandler, FTPHandler
-from pyftpdlib.servers import FTPServer
 from rich.console import Console
 
 from os2d.download import over_http
-from os2d.download.google_drive import open_google_drive
 from os2d.download.progress import Narrator
-from os2d.download.transfer import Address, address_of, fetch_file
+from os2d.download.transfer import address_of, fetch_file
 from os2d.errors import DownloadError, DownloadInterruptedError
-from tests.unit.file_server import FileServer, running_file_server
+from tests.unit.file_server import FileServer
 from tests.unit.small_disk import mounted_small_disk
+from tests.unit.transfers import AT_ONCE, CONTENT, names_in, ranges
 
-CONTENT = random.Random(7).randbytes(300_000)
 NEW_CONTENT = random.Random(8).randbytes(280_000)
-AT_ONCE = (0.0, 0.0)
-"""Pauses between attempts that do not keep a test waiting."""
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[FileServer]:
-    with running_file_server() as server:
-        yield server
-
-
-@pytest.fixture
-def server(running: FileServer) -> FileServer:
-    running.files.clear()
-    running.asked.clear()
-    return running
 
 
 def fetch(server: FileServer, target: Path, **options: object) -> str:
     options = {"pauses_seconds": AT_ONCE, **options}
     return fetch_file(address_of(server.url("/file")), target, **options)  # type: ignore[arg-type]
-
-
-def names_in(folder: Path) -> list[str]:
-    return sorted(entry.name for entry in folder.iterdir())
-
-
-def ranges(server: FileServer) -> list[str | None]:
-    return [asked.range for asked in server.asked]
 
 
 def test_a_file_comes_whole_and_leaves_nothing_else(server: FileServer, tmp_path: Path) -> None:
@@ -333,198 +303,3 @@ def test_a_terminal_shows_a_bar_with_bytes_and_speed(server: FileServer, tmp_pat
 
     assert "/300.0 kB" in terminal.getvalue()
     assert "B/s" in terminal.getvalue()
-
-
-# --- ftp ---
-
-
-class _CuttingData(DTPHandler):
-    """Closes the data connection after so many bytes, once."""
-
-    cut_after = 0
-
-    def send(self, data: bytes) -> int:
-        cut = type(self).cut_after
-        if cut and self.tot_bytes_sent >= cut:
-            type(self).cut_after = 0
-            self.close()
-            return 0
-        return int(super().send(data[: cut or None]))
-
-
-class _Control(FTPHandler):
-    dtp_handler = _CuttingData
-    use_sendfile = False  # so that every byte passes through the handler above
-    restarts: list[int] = []  # noqa: RUF012 - shared by all connections on purpose
-
-    knows_restart = True
-
-    def ftp_REST(self, line: str) -> None:
-        if not self.knows_restart:
-            self.respond("502 not understood")
-            return
-        self.restarts.append(int(line))
-        super().ftp_REST(line)
-
-
-@pytest.fixture(scope="module")
-def ftp_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("ftp")
-
-
-@pytest.fixture(scope="module")
-def ftp_url(ftp_folder: Path) -> Iterator[str]:
-    authorizer = DummyAuthorizer()
-    authorizer.add_anonymous(str(ftp_folder))
-    _Control.authorizer = authorizer
-    server = FTPServer(("127.0.0.1", 0), _Control)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"timeout": 0.02, "handle_exit": False}, daemon=True)
-    thread.start()
-    yield f"ftp://127.0.0.1:{server.address[1]}"
-    server.close_all()
-    thread.join(timeout=5)
-
-
-@pytest.fixture
-def ftp_file(ftp_folder: Path) -> Path:
-    _Control.restarts.clear()
-    file = ftp_folder / "local" / "file.mat"
-    file.parent.mkdir(exist_ok=True)
-    file.write_bytes(CONTENT)
-    os.utime(file, (1_600_000_000, 1_600_000_000))
-    return file
-
-
-@pytest.mark.usefixtures("ftp_file")
-def test_ftp_brings_a_file_whole(ftp_url: str, tmp_path: Path) -> None:
-    fetch_file(address_of(f"{ftp_url}/local/file.mat"), tmp_path / "file")
-
-    assert (tmp_path / "file").read_bytes() == CONTENT
-    assert _Control.restarts == []
-
-
-@pytest.mark.usefixtures("ftp_file")
-def test_ftp_continues_where_it_broke_off(ftp_url: str, tmp_path: Path) -> None:
-    _CuttingData.cut_after = 100_000
-
-    fetch_file(address_of(f"{ftp_url}/local/file.mat"), tmp_path / "file", pauses_seconds=AT_ONCE)
-
-    assert (tmp_path / "file").read_bytes() == CONTENT
-    assert 0 < _Control.restarts[0] < len(CONTENT)
-
-
-@pytest.mark.usefixtures("ftp_file")
-def test_ftp_without_restart_begins_anew(ftp_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_Control, "knows_restart", False)
-    _CuttingData.cut_after = 100_000
-
-    fetch_file(address_of(f"{ftp_url}/local/file.mat"), tmp_path / "file", pauses_seconds=AT_ONCE)
-
-    assert (tmp_path / "file").read_bytes() == CONTENT
-
-
-def test_ftp_starts_anew_when_the_file_has_changed(ftp_url: str, ftp_file: Path, tmp_path: Path) -> None:
-    _CuttingData.cut_after = 100_000
-    with pytest.raises(DownloadInterruptedError):
-        fetch_file(address_of(f"{ftp_url}/local/file.mat"), tmp_path / "file", pauses_seconds=())
-    ftp_file.write_bytes(CONTENT[::-1])  # of the same size
-
-    fetch_file(address_of(f"{ftp_url}/local/file.mat"), tmp_path / "file")
-
-    assert (tmp_path / "file").read_bytes() == CONTENT[::-1]
-    assert _Control.restarts == []
-
-
-def test_ftp_names_a_missing_file(ftp_url: str, tmp_path: Path) -> None:
-    with pytest.raises(DownloadError, match="550"):
-        fetch_file(address_of(f"{ftp_url}/local/absent"), tmp_path / "file")
-    assert names_in(tmp_path) == []
-
-
-def test_ftp_without_a_server_is_an_interruption(tmp_path: Path) -> None:
-    with pytest.raises(DownloadInterruptedError, match="refused"):
-        fetch_file(address_of("ftp://127.0.0.1:9/file"), tmp_path / "file", pauses_seconds=AT_ONCE)
-
-
-# --- Google Drive ---
-
-CONFIRM = (  # on one line, like Drive's own
-    "<!DOCTYPE html><html><head><title>Google Drive - Virus scan warning</title></head><body>"
-    '<form id="download-form" action="{}/download" method="get"><input type="submit" value="Download anyway"/>'
-    '<input type="hidden" name="id" value="KEY"><input type="hidden" name="confirm" value="t"></form></body></html>'
-)
-
-
-def drive_address(server: FileServer) -> Address:
-    return Address("Google Drive KEY", partial(open_google_drive, "KEY", base=server.url()))
-
-
-def as_attachment(name: str) -> dict[str, str]:
-    return {"Content-Disposition": f'attachment; filename="{name}"'}
-
-
-def test_drive_gives_small_files_at_once(server: FileServer, tmp_path: Path) -> None:
-    server.serve("/uc", CONTENT, headers=as_attachment("grozi.zip"))
-
-    fetch_file(drive_address(server), tmp_path / "file")
-
-    assert (tmp_path / "file").read_bytes() == CONTENT
-    assert server.asked[0].path == "/uc?id=KEY&export=download"
-
-
-def test_drive_gives_large_files_behind_its_warning_also_continued(server: FileServer, tmp_path: Path) -> None:
-    page = CONFIRM.format(server.url()).encode()
-    server.serve("/uc", page, content_type="text/html", headers={"Set-Cookie": "session=42"}, knows_ranges=False)
-    server.serve(
-        "/download", CONTENT, headers=as_attachment("grozi.zip"), needs_cookie="session=42", cut_after=[100_000]
-    )
-
-    fetch_file(drive_address(server), tmp_path / "file", pauses_seconds=AT_ONCE)
-
-    assert (tmp_path / "file").read_bytes() == CONTENT
-    assert [asked.path for asked in server.asked[:2]] == ["/uc?id=KEY&export=download", "/download?id=KEY&confirm=t"]
-    assert ranges(server)[-1] == "bytes=100000-"
-
-
-def test_drive_says_itself_why_it_gives_nothing(server: FileServer, tmp_path: Path) -> None:
-    page = (
-        b"<!DOCTYPE html><html><head><title>Google Drive - Quota exceeded</title></head><body>\n"
-        b'<p class="uc-error-subcaption">Too many users have viewed or downloaded this file recently.</p></body></html>'
-    )
-    server.serve("/uc", page, content_type="text/html")
-
-    with pytest.raises(DownloadError, match=r"(?s)Quota exceeded.*Too many users"):
-        fetch_file(drive_address(server), tmp_path / "file")
-
-    assert names_in(tmp_path) == []
-
-
-def test_drive_asking_for_a_login_is_told_apart(server: FileServer, tmp_path: Path) -> None:
-    page = b"<!doctype html><html><title>Sign in</title></html>"
-    server.serve("/uc", page, content_type="text/html")
-
-    with pytest.raises(DownloadError, match=r"Sign in.*Cannot retrieve the public link"):
-        fetch_file(drive_address(server), tmp_path / "file")
-
-
-def test_drive_pages_in_a_circle_come_to_an_end(server: FileServer, tmp_path: Path) -> None:
-    page = CONFIRM.format(server.url()).encode()
-    server.serve("/uc", page, content_type="text/html")
-    server.serve("/download", page, content_type="text/html")
-
-    with pytest.raises(DownloadError, match="again and again"):
-        fetch_file(drive_address(server), tmp_path / "file")
-
-
-@pytest.mark.parametrize(
-    "link",
-    [
-        "https://drive.google.com/open?id=1Fx9lvmjthe3aOqjvKc6MJpMuLF22I1Hp",
-        "https://drive.google.com/file/d/1Fx9lvmjthe3aOqjvKc6MJpMuLF22I1Hp/view?usp=sharing",
-    ],
-)
-def test_links_to_drive_are_understood(link: str) -> None:
-    address = address_of(link)
-
-    assert address.text == "Google Drive 1Fx9lvmjthe3aOqjvKc6MJpMuLF22I1Hp"
-    assert address.by_hand == "https://drive.google.com/open?id=1Fx9lvmjthe3aOqjvKc6MJpMuLF22I1Hp"

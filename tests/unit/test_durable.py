@@ -1,12 +1,32 @@
-"""Files that are read while somebody writes them."""
+"""Files that are written whole or line by line, and read while somebody writes them."""
+
+import errno
+import json
+import os
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestration import durable
-from orchestration.durable import LineWriter, read_bytes, read_last_lines, read_lines, read_whole
+from orchestration.durable import (
+    LineWriter,
+    create_whole,
+    from_json,
+    read_bytes,
+    read_last_lines,
+    read_lines,
+    read_whole,
+    to_json,
+    write_whole,
+)
 from orchestration.errors import JournalError
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=6,
+)
 
 
 @given(texts=st.lists(st.text(max_size=40)), torn=st.sampled_from(["", '{"n', '{"n": 1}']), chunk=st.integers(1, 64))
@@ -70,3 +90,76 @@ def test_after_a_full_disk_the_file_ends_where_it_ended(tmp_path, monkeypatch):
             writer.append({"step": 2})
     writer.append({"step": 3})
     assert [record["step"] for record in read_lines(path)[0]] == [1, 3]
+
+
+@given(JSON)
+def test_every_plain_value_survives_strict_json(value):
+    text = to_json(value)
+    json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    assert repr(from_json(text)) == repr(value)
+
+
+@given(cut=st.integers(1, 60))
+def test_a_torn_line_is_skipped_and_the_next_one_starts_fresh(cut, tmp_path_factory):
+    path = tmp_path_factory.mktemp("torn") / "metrics.jsonl"
+    writer = LineWriter(path)
+    for step in range(3):
+        writer.append({"step": step, "metrics": {"a": 1.0}})
+    writer.close()
+    content = path.read_bytes()
+    path.write_bytes(content[:-cut])
+    LineWriter(path).append({"step": 9, "metrics": {}})
+    read = [record["step"] for record in read_lines(path)[0]]
+    assert read[-1] == 9
+    assert read[:-1] == list(range(len(read) - 1))
+    assert len(read) - 1 >= content[:-cut].count(b"\n")
+
+
+def test_a_line_that_is_being_written_is_not_passed_over(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(b'{"a": 1}\n{"a"')
+    records, offset = read_lines(path)
+    with path.open("ab") as file:
+        file.write(b": 2}\n")
+    assert (records, read_lines(path, offset)[0]) == ([{"a": 1}], [{"a": 2}])
+
+
+def test_a_full_disk_leaves_the_lines_before_and_names_the_place(tmp_path, monkeypatch):
+    path = tmp_path / "metrics.jsonl"
+    writer = LineWriter(path)
+    writer.append({"step": 1})
+    whole, write = path.read_bytes(), os.write
+    answers = iter([5])
+
+    def full(descriptor, data):
+        for count in answers:
+            return write(descriptor, data[:count])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        with pytest.raises(JournalError, match=r"metrics\.jsonl: No space left on device; free space"):
+            writer.append({"step": 2})
+    assert path.read_bytes() == whole
+    writer.append({"step": 2})
+    assert [record["step"] for record in read_lines(path)[0]] == [1, 2]
+
+
+def test_a_whole_file_is_old_or_new_and_leaves_nothing_behind(tmp_path):
+    path = tmp_path / "file"
+    write_whole(path, "old")
+
+    def break_off(file):
+        file.write(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(JournalError, match="No space left on device"):
+        write_whole(path, break_off)
+    assert [one.name for one in tmp_path.iterdir()] == ["file"]
+    assert path.read_text() == "old"
+
+
+def test_a_file_is_created_once(tmp_path):
+    assert create_whole(tmp_path / "result.json", "first")
+    assert not create_whole(tmp_path / "result.json", "second")
+    assert (tmp_path / "result.json").read_text() == "first"

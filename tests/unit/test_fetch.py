@@ -3,45 +3,23 @@
 from __future__ import annotations
 
 import io
-import json
-import random
 import signal
 import subprocess
 import sys
 import tarfile
 import time
-import zipfile
-from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import typer
 
-from os2d.cli.data.fetch import fetch as data_fetch
-from os2d.cli.models.fetch import fetch as models_fetch
 from os2d.download.fetch import Request, State, dataset_state, fetch_dataset, fetch_model, model_state
 from os2d.download.how_to_get import find_dataset_download, find_model_download
 from os2d.download.receipt import Receipt, receipt_path, write_receipt
 from os2d.download.sources import DatasetDownload, ModelDownload
-from os2d.errors import DataError, DownloadError
-from tests.unit.file_server import FileServer, running_file_server
-
-PHOTO = random.Random(3).randbytes(300_000)
-GROZI = {"grozi/classes/grozi.csv": b"csv", "grozi/classes/images/1.jpg": b"1", "grozi/src/3264/0.jpg": PHOTO}
-RETAIL = {
-    f"{name}/{path}": b"retail"
-    for name in ("dairy", "paste")
-    for path in (f"classes/{name}.csv", "classes/images/1.jpg", "src/original/0.jpg")
-}
-
-
-def zipped(files: Mapping[str, bytes]) -> bytes:
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in files.items():
-            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)  # the same whenever it is made
-    return stream.getvalue()
+from os2d.errors import DownloadError
+from tests.unit.file_server import FileServer
+from tests.unit.published_archives import GROZI, PHOTO, RETAIL, files_in, zipped
 
 
 def dataset(name: str) -> DatasetDownload:
@@ -56,24 +34,9 @@ def model(name: str) -> ModelDownload:
     return entry
 
 
-def files_in(folder: Path) -> dict[str, bytes]:
-    visible = [f for f in sorted(folder.rglob("*")) if f.is_file() and not f.name.startswith(".")]
-    return {str(f.relative_to(folder)): f.read_bytes() for f in visible}
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[FileServer]:
-    with running_file_server() as server:
-        yield server
-
-
 @pytest.fixture
-def server(running: FileServer) -> FileServer:
-    running.files.clear()
-    running.asked.clear()
-    running.serve("/grozi.zip", zipped(GROZI))
-    running.serve("/retail_test_sets.zip", zipped(RETAIL))
-    return running
+def server(archive_server: FileServer) -> FileServer:
+    return archive_server
 
 
 @pytest.fixture
@@ -304,99 +267,6 @@ def test_drive_out_of_reach_says_what_to_do(tmp_path: Path, monkeypatch: pytest.
         with pytest.raises(DownloadError, match=r"refused(.|\n)*by hand: open https://drive.google.com/") as error:
             fetch_model(entry, tmp_path, Request(pauses_seconds=()))
         assert error.value.exit_code == 75
-
-
-# --- the commands ---
-
-
-def run_data(*names: str, root: Path, **options: object) -> None:
-    given = {"force": False, "source": None, "keep_archive": False, "list_all": False, "as_json": False, **options}
-    data_fetch(list(names), data_root=root, **given)  # type: ignore[arg-type]
-
-
-def exit_code_of(call: object) -> int:
-    with pytest.raises(typer.Exit) as caught:
-        call()  # type: ignore[operator]
-    return caught.value.exit_code
-
-
-def test_the_command_tells_what_comes_next(server: FileServer, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run_data("grozi-train", "dairy", "paste-v", root=root, source=server.url("/"))
-
-    said = capsys.readouterr()
-    assert said.out.splitlines() == [
-        "grozi: fetched",
-        "  next: oneshot data check grozi-train grozi-train-mini grozi-val-old-cl grozi-val-new-cl grozi-val-all "
-        f"--data-root {root}",
-        "retail: fetched",
-        f"  next: oneshot data check dairy paste-v paste-f --data-root {root}",
-    ]
-    assert files_in(root) == {**GROZI, **RETAIL}
-
-
-def test_the_command_speaks_json(server: FileServer, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run_data("grozi", root=root, source=server.url("/grozi.zip"), as_json=True)
-
-    (report,) = json.loads(capsys.readouterr().out)
-    assert (report["name"], report["state"]) == ("grozi", "fetched")
-    assert report["files"][0]["size_bytes"] == len(zipped(GROZI))
-    assert all(Path(path).exists() for path in report["paths"])
-
-
-def test_one_failure_does_not_keep_the_others_waiting(
-    server: FileServer, root: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    del server.files["/grozi.zip"]
-
-    code = exit_code_of(lambda: run_data("grozi", "dairy", root=root, source=server.url("/")))
-
-    said = capsys.readouterr()
-    assert code == 2
-    assert "error: grozi: http" in said.err
-    assert "404" in said.err
-    assert files_in(root) == RETAIL
-
-
-def test_steps_by_hand_are_printed_and_not_a_success(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert exit_code_of(lambda: run_data("imagenet-repmet-train", root=root)) == 2
-    assert "ilsvrc2012: by hand: register at image-net.org" in capsys.readouterr().out
-
-
-def test_unknown_names_are_answered_with_a_near_one(root: Path) -> None:
-    with pytest.raises(DataError, match=r"'grosi': did you mean grozi\? `oneshot data fetch --list`"):
-        run_data("grosi", root=root)
-
-
-def test_one_file_for_several_names_is_refused(root: Path) -> None:
-    with pytest.raises(DownloadError, match="give one NAME"):
-        run_data("grozi", "dairy", root=root, source="grozi.zip")
-
-
-def test_the_lists_name_everything(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run_data(root=root)
-    models_fetch(None, folder=tmp_path, force=False, source=None, list_all=True, as_json=False)
-
-    said = capsys.readouterr().out
-    for name in ("grozi", "retail", "instre", "repmet-episodes", "ilsvrc2012", "coco2017", "os2d_v2-train", "onenet"):
-        assert f"\n{name} " in f"\n{said}"
-    assert not list(tmp_path.iterdir()), "looking changes nothing"
-
-
-def test_weights_of_others_are_to_be_converted(
-    server: FileServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    server.serve("/R-50-GN.pkl", PHOTO)
-
-    models_fetch(
-        ["models/resnet50_caffe2_groupnorm.pth"],
-        folder=tmp_path,
-        force=False,
-        source=server.url("/"),
-        list_all=False,
-        as_json=False,
-    )
-
-    assert f"next: oneshot models convert {tmp_path / 'R-50-GN.pkl'}" in capsys.readouterr().out
 
 
 FETCH_GROZI = """
