@@ -312,6 +312,11 @@ WAITING = {
         "oneshot bench os2d --against FOLDER --repeat 10 --format markdown",
     ],
     "forty minutes and a cluster: the test suite itself": ["pytest -m cluster tests/integration -k recovery"],
+    "an hour or more: every mutant runs the tests of its function": [
+        "pip install cosmic-ray",
+        "python -m tests.mutants",
+        "python -m tests.mutants os2d/modeling/assignment.py --lines 72 74",
+    ],
     "a server of yours": [
         "mlflow server --backend-store-uri sqlite:////data/mlflow.db --artifacts-destination /data/artifacts "
         "--host 0.0.0.0",
