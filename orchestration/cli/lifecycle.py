@@ -25,9 +25,9 @@ from orchestration.cli.options import (
     run_detached,
 )
 from orchestration.cli.slurm import takes_slurm_options
-from orchestration.cli.trials import LauncherName
 from orchestration.durable import to_json
 from orchestration.errors import DescriptionError, ExitCode
+from orchestration.launch.choice import LauncherName, make_launcher
 from orchestration.launch.slurm.options import SlurmOptions
 from orchestration.runs import Runs
 
@@ -128,7 +128,6 @@ def retry(
     They go on where they stopped, with new budgets for failures. What they need and is not done runs first.
     """
     from orchestration.launch import JobLauncher
-    from orchestration.launch.choice import make_launcher
     from orchestration.launch.driver import launch, submit, unfinished
     from orchestration.listing import plan_records
     from orchestration.relaunch import FAILED, dependents, other_folder, plan_again, retryable

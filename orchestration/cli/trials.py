@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -36,6 +35,7 @@ from orchestration.cli.options import (
 from orchestration.cli.slurm import takes_slurm_options
 from orchestration.durable import to_json
 from orchestration.errors import DescriptionError
+from orchestration.launch.choice import LauncherName, make_launcher
 from orchestration.launch.slurm.options import SlurmOptions
 from orchestration.runs import Runs
 from orchestration.screen import results_console
@@ -47,14 +47,6 @@ TrialArgument = Annotated[
         help="<experiment>/<name>, a name, a signature's first digits, or a path", autocompletion=complete_trials
     ),
 ]
-
-
-class LauncherName(StrEnum):
-    """Where trials run."""
-
-    LOCAL = "local"
-    RAY = "ray"
-    SLURM = "slurm"
 
 
 @app.command(context_settings=TAKES_FILE_OPTIONS, add_help_option=False)
@@ -103,7 +95,6 @@ def run(
 ) -> None:
     """Run every trial of FILE that is not done; running again continues and repeats nothing."""
     from orchestration.launch import JobLauncher
-    from orchestration.launch.choice import make_launcher
     from orchestration.launch.driver import launch, ready_to_launch, require_launchable, submit
     from orchestration.launch.sweeps.in_turn import without_pruning
     from orchestration.listing import plan_records

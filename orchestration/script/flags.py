@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from orchestration.errors import EXIT_CODES_HELP, DescriptionError
+from orchestration.launch.choice import LauncherName
 from orchestration.launch.slurm.options import SlurmOptions
 from orchestration.plan import Plan
 
@@ -29,7 +30,7 @@ def parser_of(program: str) -> argparse.ArgumentParser:
     chosen.add_argument("--job-indices", nargs="+", default=[], type=int, metavar="INDEX", help="positions in --list")
 
     where = parser.add_argument_group("where")
-    where.add_argument("--launcher", choices=("local", "ray", "slurm"), default=None, help="default: local")
+    where.add_argument("--launcher", choices=tuple(LauncherName), default=None, help="default: local")
     where.add_argument("--slurm", action="store_true", help="the same as --launcher slurm: submit the jobs and return")
     where.add_argument("--no-launch", action="store_true", help="write what would be run as scripts, and run nothing")
     where.add_argument(
