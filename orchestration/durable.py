@@ -113,10 +113,10 @@ class LineWriter:
                 raise
 
     def sync(self) -> None:
-        """Wait until everything appended is on the disk."""
-        if self._descriptor is not None:
-            with named_failure(self._path):
-                os.fsync(self._descriptor)
+        """Wait until every line of the file is on the disk, those of writers before this one, too."""
+        with named_failure(self._path):
+            if self._descriptor is not None or self._path.exists():
+                os.fsync(self._open())
 
     def close(self) -> None:
         """Release the file; appending opens it again."""

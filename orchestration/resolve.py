@@ -146,7 +146,9 @@ def _typed(default: Any, value: Any, place: str) -> Any:
             return _canonical([_typed(None, item, f"{place}[{i}]") for i, item in enumerate(value)])
         if isinstance(value, float):
             return _number(value, place)
-        if value is None or isinstance(value, bool | int | str):
+        if isinstance(value, str):
+            return _text(value, place)
+        if value is None or isinstance(value, bool | int):
             return value
         raise OverrideError(f"{place}: expected a plain value or a list, got {type(value).__name__} {value!r}")
     expected = type(default).__name__
@@ -157,7 +159,7 @@ def _typed(default: Any, value: Any, place: str) -> Any:
         pass
     elif isinstance(default, str):
         if isinstance(value, str | os.PathLike):
-            return str(os.fspath(value))
+            return _text(str(os.fspath(value)), place)
     elif isinstance(default, int):
         if isinstance(value, Integral):
             return int(value)
@@ -175,6 +177,14 @@ def _typed(default: Any, value: Any, place: str) -> Any:
 def _number(value: float, place: str) -> float:
     if isnan(value):
         raise OverrideError(f"{place}: expected a number, got nan, which equals nothing, not even itself")
+    return value
+
+
+def _text(value: str, place: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise OverrideError(f"{place}: expected text, got {value!r}, which is no UTF-8; rename the file") from error
     return value
 
 

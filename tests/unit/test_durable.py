@@ -163,3 +163,16 @@ def test_a_file_is_created_once(tmp_path):
     assert create_whole(tmp_path / "result.json", "first")
     assert not create_whole(tmp_path / "result.json", "second")
     assert (tmp_path / "result.json").read_text() == "first"
+
+
+def test_a_new_writer_waits_for_the_lines_of_the_one_before_it(tmp_path, monkeypatch):
+    path = tmp_path / "records.jsonl"
+    first = LineWriter(path)
+    first.append({"step": 1})
+    first.close()
+    synced = []
+    monkeypatch.setattr(durable.os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
+    LineWriter(path).sync()
+    assert synced == [path.stat().st_ino]
+    LineWriter(tmp_path / "missing.jsonl").sync()
+    assert len(synced) == 1 and not (tmp_path / "missing.jsonl").exists()
