@@ -35,7 +35,7 @@ test: install
 	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
 
 integration: install
-	$(BIN)/python -m pytest -m cluster tests/integration
+	$(BIN)/python -m pytest -m cluster -n 2 --dist loadfile tests/integration # they wait more than they compute
 
 check: install
 	$(BIN)/ruff format --check .

@@ -15,6 +15,8 @@ from orchestration.runs import Runs
 
 ROOT = Path(__file__).resolve().parents[2]
 STEPS = 40
+PROMPT_SECONDS = 25
+"""Of what takes a few at rest: tests share a machine, and a launch that does not listen would take longer still."""
 
 FILE = """
 from orchestration.describe import Experiment, Need, Variant

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.integration.oneshot_project import Project, finish, interrupt
+from tests.integration.oneshot_project import PROMPT_SECONDS, Project, finish, interrupt
 
 SLOW = ("file.py", "--seconds", "0.03", "--cpus", "2")
 QUICK = ("file.py", "--cpus", "2")
@@ -43,7 +43,7 @@ def test_ctrl_c_saves_stops_and_the_next_run_continues(project, undisturbed, see
     project.wait_until_logged(random.Random(seed).randint(1, 120))
     code, seconds, out = interrupt(process)
     assert code == 130, out
-    assert seconds < 10
+    assert seconds < PROMPT_SECONDS
     assert "the same command continues" in out
     assert project.live_workers() == []
     outcomes = {folder.last_attempt().outcome for folder in project.runs.folders() if folder.last_attempt()}
@@ -94,6 +94,6 @@ def test_a_second_ctrl_c_does_not_wait(project):
     time.sleep(0.5)  # two signals at once are one
     code, seconds, _ = interrupt(process)
     assert code == 130
-    assert seconds < 5
+    assert seconds < PROMPT_SECONDS
     assert project.live_workers() == []
     assert not any(folder.is_done() for folder in project.runs.folders())
