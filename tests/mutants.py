@@ -45,6 +45,7 @@ TESTS = {
     ],
     "orchestration/journal.py": [
         "tests/unit/test_journal.py",
+        "tests/unit/test_claim.py",
         "tests/unit/test_durable.py",
         "tests/unit/test_properties_journal.py",
     ],

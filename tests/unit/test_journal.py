@@ -1,30 +1,24 @@
-"""The trial folder: what is found in it, claimed and derived."""
+"""The trial folder: what is found in it, and what is derived from it."""
 
 import json
 import math
-import multiprocessing
-import os
-import subprocess
-import sys
-import time
 from dataclasses import replace
 
 import pytest
 
-from orchestration import attempt
-from orchestration.attempt import Attempt, Held, claim_next, now_ms
-from orchestration.claim import STALE_SECONDS, Owner, process_start, silent_for
+from orchestration.attempt import now_ms
 from orchestration.describe import Experiment, Need, Variant, seeds
-from orchestration.durable import LineWriter, to_json
+from orchestration.durable import LineWriter
 from orchestration.ending import Ending, Outcome
 from orchestration.errors import JournalError, LaunchError, NewerFormatError
 from orchestration.journal import FORMAT
-from orchestration.journal_records import Heartbeat, Perturbation, State
+from orchestration.journal_records import Perturbation, State
 from orchestration.plan import plan
 from orchestration.runs import Runs
 from orchestration.signature import flatten
 from orchestration.slurm import queue
 from orchestration.status import board_of_names
+from tests.unit.other_owners import claim_as, dead_owner
 
 TASK = "tests.integration.counting_task:task"
 
@@ -43,22 +37,6 @@ def runs(tmp_path):
 @pytest.fixture
 def folder(runs, planned):
     return runs.create(planned.trials[0])
-
-
-def dead_owner():
-    """Return a process that existed and is gone."""
-    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    owner = replace(Owner.this_process(), pid=process.pid, pid_start=process_start(process.pid))
-    process.communicate()
-    return owner
-
-
-def claim_as(folder, number, owner, started_ms=None):
-    attempt = folder.path / "attempts" / str(number)
-    attempt.mkdir(parents=True)
-    claim = {"attempt": number, "owner": vars(owner), "started_ms": started_ms or now_ms()}
-    (attempt / "claim.json").write_text(to_json(claim))
-    return Attempt.read(attempt)
 
 
 def test_metrics_come_back_by_step_with_the_last_value_and_the_first_time(folder):
@@ -125,81 +103,6 @@ def test_a_trial_is_found_by_name_signature_or_path(runs, planned, folder):
     for text in ("a-seed0", "training/a-seed0", folder.signature[:6], str(folder.path)):
         assert [found.signature for found in runs.find(text)] == [folder.signature]
     assert runs.find("nothing") == []
-
-
-def test_a_claim_is_refused_while_its_owner_lives(folder):
-    claim = folder.claim()
-    assert claim.number == 1
-    refused = folder.claim()
-    assert isinstance(refused, Held)
-    assert refused.by.pid == os.getpid()
-    claim.close(Ending(Outcome.PREEMPTED, now_ms()))
-    assert folder.claim().number == 2
-
-
-def test_a_dead_owner_is_overtaken_and_its_attempt_recorded_as_lost(folder):
-    claim_as(folder, 1, dead_owner())
-    assert folder.claim().number == 2
-    assert [attempt.outcome for attempt in folder.attempts()] == [Outcome.LOST, None]
-
-
-def test_another_process_with_the_same_pid_is_not_the_owner(folder):
-    claim_as(folder, 1, replace(Owner.this_process(), pid_start="another boot:1"))
-    assert folder.claim().number == 2
-
-
-def test_an_owner_on_another_host_lives_as_long_as_its_heart_beats(folder):
-    elsewhere = replace(Owner.this_process(), host="elsewhere")
-    claim_as(folder, 1, elsewhere)
-    folder.beat(Heartbeat(time=time.time(), attempt=1, host="elsewhere", pid=1))
-    assert isinstance(folder.claim(), Held)
-    old = time.time() - STALE_SECONDS - 1
-    folder.beat(Heartbeat(time=old, attempt=1, host="elsewhere", pid=1))
-    os.utime(folder.path / "heartbeat", (old, old))
-    assert folder.claim().number == 2
-
-
-def _race(attempts, barrier, winners):
-    barrier.wait()
-    claim = claim_next(attempts)
-    if not isinstance(claim, Held):
-        winners.put(claim.number)
-        barrier.wait()  # hold the claim until everybody has tried
-    else:
-        barrier.wait()
-
-
-def test_of_racing_processes_exactly_one_overtakes_a_stale_claim(folder):
-    context = multiprocessing.get_context("fork")
-    for round_number in range(5):
-        claim_as(folder, 2 * round_number + 1, dead_owner())
-        barrier, winners = context.Barrier(6), context.Queue()
-        racers = [context.Process(target=_race, args=(folder.path / "attempts", barrier, winners)) for _ in range(6)]
-        for racer in racers:
-            racer.start()
-        for racer in racers:
-            racer.join()
-        assert winners.get(timeout=1) == 2 * round_number + 2
-        assert winners.empty()
-
-
-def test_the_first_outcome_stands(folder):
-    claim = folder.claim()
-    assert claim.close(Ending(Outcome.OK, 1))
-    assert not claim.close(Ending(Outcome.LOST, 2))
-    assert folder.attempts()[0].outcome is Outcome.OK
-
-
-@pytest.mark.parametrize("recorded", [None, Outcome.FAILED, Outcome.LOST])
-def test_the_attempt_that_left_the_result_was_fine_whatever_happened_to_it_then(folder, recorded):
-    claim = folder.claim()
-    folder.finish({"value": 1.0}, claim.number)
-    if recorded:
-        claim.close(Ending(recorded, now_ms()))
-    assert folder.last_attempt().outcome is Outcome.OK
-    assert [attempt.outcome for attempt in folder.attempts()] == [Outcome.OK]
-    assert folder.attempts()[0].ended_ms == folder.result().finished_ms
-    assert folder.attempts()[0].ending.exit_code == 0
 
 
 @pytest.mark.parametrize("left", [b"", b"\0" * 64])
@@ -385,28 +288,3 @@ def test_what_is_put_aside_is_moved_and_history_stays(folder):
         assert {path.name for path in place.iterdir()} == left
         assert {path.name for path in folder.path.iterdir()} == {"trial.json", "events.jsonl", "aside"}
     assert (folder.path / "aside" / "1" / "metrics.jsonl").read_text() == "metrics.jsonl 1"
-
-
-def test_attempts_stay_in_order_when_the_clock_is_set_back(folder, monkeypatch):
-    monkeypatch.setattr(attempt, "_newest", (0, 0))
-    first = folder.claim()
-    later_ms = now_ms() + 3_600_000
-    folder.beat(Heartbeat(later_ms / 1000, 1, first.host, first.pid))
-    first.close(Ending(Outcome.PREEMPTED, 1))
-    second = folder.claim()
-    assert folder.attempts()[0].ended_ms == first.started_ms
-    assert second.started_ms >= later_ms
-    times = [now_ms(), now_ms()]
-    monkeypatch.setattr(time, "time_ns", lambda: 1)
-    times += [now_ms(), now_ms()]
-    assert times == sorted(times)
-    assert times[0] >= later_ms
-
-
-def test_a_silent_worker_is_dead_although_its_clock_ran_ahead(tmp_path):
-    now = time.time()
-    beat = tmp_path / "heartbeat"
-    beat.touch()
-    for written, silence in ((now - 100, 100), (now + 100, 100), (now, 0)):
-        os.utime(beat, (written, written))
-        assert silent_for({"time": now + 5000}, beat, now) == pytest.approx(silence, abs=1)
