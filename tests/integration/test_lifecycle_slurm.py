@@ -44,7 +44,7 @@ def test_submitted_jobs_are_cancelled_and_run_again(project, slurm_cluster):
     code, out = project.run("retry", "counts/*", "--yes", "--launcher", "slurm", "--detach")
     assert code == 0, out
     slurm_cluster.wait_until(lambda: project.outcomes().count("None") == 3, what="three running trials", seconds=180)
-    code, out = project.run("cancel", "--all", "--yes", "--force")
+    code, out = project.run("cancel", "--all", "--yes", "--force", "--wait", "120")
     assert code == 0, out
     assert slurm_cluster.jobs() == []
     assert project.states() == ["cancelled"] * 3
