@@ -73,7 +73,7 @@ def known_options() -> set[str]:
         found |= set(re.findall(r"--\w[\w-]*", help_of(program)))
     for file in FILES_WITH_OPTIONS:
         found |= set(ExperimentFile(ROOT / "experiments" / file).option_names)
-    return found | {"--quick"}  # of the file that docs/experiments.md imagines
+    return found | {"--quick", "--golden"}  # of the file that docs/experiments.md imagines, and of our tests
 
 
 def help_of(program: str) -> str:
