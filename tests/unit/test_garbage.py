@@ -12,7 +12,7 @@ from orchestration.ending import Outcome
 from orchestration.garbage import DAY_SECONDS, WEEK_SECONDS, Kind, delete, find_garbage
 from orchestration.journal_records import State
 from orchestration.runs import Runs
-from tests.unit.test_journal import dead_owner
+from tests.unit.other_owners import dead_owner
 from tests.unit.trial_folders import create, done, end, make_trial, start, vanish
 
 OLD = DAY_SECONDS * 1.5
