@@ -11,6 +11,7 @@ from orchestration.journal_records import State
 from orchestration.plan import Entry, Plan
 from orchestration.runs import Runs
 from orchestration.selection import Chosen, choose_all
+from orchestration.signature import SHOWN_DIGITS
 from orchestration.trial_description import Trial
 
 FAILED = (State.FAILED, State.LOST)
@@ -83,8 +84,8 @@ def _add(folder: TrialFolder, runs: Runs, ordered: dict[str, Trial]) -> None:
         needed = runs.folder(need)
         if not needed.exists():
             raise DescriptionError(
-                f"{trial.experiment}/{trial.name}: what it needs as {name!r} ({need[:12]}) has no folder any more; "
-                "run its description again"
+                f"{trial.experiment}/{trial.name}: what it needs as {name!r} ({need[:SHOWN_DIGITS]}) has no folder "
+                "any more; run its description again"
             )
         _add(needed, runs, ordered)
     ordered[folder.signature] = trial

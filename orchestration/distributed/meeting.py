@@ -28,7 +28,7 @@ SILENCE = timedelta(seconds=30)
 
 
 @dataclass(frozen=True)
-class Wish:
+class StopWish:
     """Why the attempt should stop."""
 
     reason: StopReason
@@ -99,15 +99,15 @@ class Meeting:
         """Tell whether all processes of a node have ended."""
         return bool(self._read(f"left/{node}"))
 
-    def ask_to_stop(self, wish: Wish) -> None:
+    def ask_to_stop(self, wish: StopWish) -> None:
         """Wish for an early end; the first wish stands."""
         if self.wish() is None:
             self._write("wish", vars(wish))
 
-    def wish(self) -> Wish | None:
+    def wish(self) -> StopWish | None:
         """Return the wish for an early end."""
         fields = self._read("wish")
-        return Wish(StopReason(fields["reason"]), fields["detail"]) if fields else None
+        return StopWish(StopReason(fields["reason"]), fields["detail"]) if fields else None
 
     def agree_on(self, step: int) -> None:
         """Let every process stop at a step; only the first process may."""

@@ -23,7 +23,7 @@ from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
 from torch.distributed.elastic.rendezvous import RendezvousHandler, RendezvousInfo, RendezvousStoreInfo
 
 from orchestration.attempt import Attempt
-from orchestration.distributed.meeting import JOIN_SECONDS, Meeting, Report, Wish
+from orchestration.distributed.meeting import JOIN_SECONDS, Meeting, Report, StopWish
 from orchestration.distributed.node import Node
 from orchestration.distributed.verdict import verdict
 from orchestration.ending import Ending
@@ -172,7 +172,7 @@ class _Supervisor:
         if self._pulse is None and os.getppid() != self._launcher:
             self._stop.set(StopReason.LAUNCHER_GONE)
         if self._stop.reason is not None:
-            self._meeting.ask_to_stop(Wish(self._stop.reason, self._stop.detail))
+            self._meeting.ask_to_stop(StopWish(self._stop.reason, self._stop.detail))
         if self._pulse is None:
             self._meeting.arrive(self._node.rank)
         else:

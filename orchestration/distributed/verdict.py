@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from orchestration.attempt import now_ms
-from orchestration.distributed.meeting import Report, Wish
+from orchestration.distributed.meeting import Report, StopWish
 from orchestration.ending import Ending, Outcome
 from orchestration.errors import ExitCode
 from orchestration.stop import StopReason
@@ -18,7 +18,7 @@ _STOPPED = {
 }
 
 
-def verdict(reports: Sequence[Report], wish: Wish | None, given_up: str | None) -> Ending:
+def verdict(reports: Sequence[Report], wish: StopWish | None, given_up: str | None) -> Ending:
     """Return how the attempt ended.
 
     The first process decides as long as it did not fail. Otherwise the cause is looked for among the processes that

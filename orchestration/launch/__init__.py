@@ -1,7 +1,7 @@
 """Start the trials of a plan somewhere and stay until they have ended.
 
-``driver`` prepares the folders, shows progress and sums up; a launcher (``local``, ``ray``) starts workers. What a
-launcher must do is in :class:`Launcher`; where trials stand is read from their folders, never from the launcher.
+``driver`` prepares the folders, shows progress and sums up; a launcher (``local``, ``ray``, ``slurm``) starts workers.
+What a launcher must do is in :class:`Launcher`; where trials stand is read from their folders, never from the launcher.
 """
 
 from __future__ import annotations

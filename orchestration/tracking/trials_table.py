@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from orchestration.journal import TrialFolder
 from orchestration.journal_records import State
+from orchestration.signature import SHOWN_DIGITS
 
 TRIALS_FILE = "trials.csv"
 
@@ -30,6 +31,14 @@ def trials_csv(lines: Iterable[Line]) -> str:
     for line, trial, result in sorted(rows, key=lambda row: (row[1].name, row[1].signature)):
         values = [result.metrics.get(name, "") if result is not None else "" for name in metrics]
         writer.writerow(
-            [trial.name, trial.variant, trial.seed, line.state.value, *values, trial.group[:12], trial.signature]
+            [
+                trial.name,
+                trial.variant,
+                trial.seed,
+                line.state.value,
+                *values,
+                trial.group[:SHOWN_DIGITS],
+                trial.signature,
+            ]
         )
     return text.getvalue()

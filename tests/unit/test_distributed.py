@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from orchestration.describe import Experiment, Resources
-from orchestration.distributed.meeting import Meeting, Report, Wish
+from orchestration.distributed.meeting import Meeting, Report, StopWish
 from orchestration.distributed.node import Node, node_environment, rendezvous_here, this_node
 from orchestration.distributed.team import Team
 from orchestration.distributed.verdict import verdict
@@ -16,7 +16,7 @@ from orchestration.plan import plan
 from orchestration.stop import StopReason, StopRequest
 
 TWO_NODES = Resources(nodes=2)
-SIGTERM = Wish(StopReason.SIGNAL, "SIGTERM")
+SIGTERM = StopWish(StopReason.SIGNAL, "SIGTERM")
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_every_process_stops_at_the_step_after_the_first_has_learnt_of_the_wish(
     assert not first.should_stop(3)
     assert not second.should_stop(3)
     meeting.ask_to_stop(SIGTERM)
-    meeting.ask_to_stop(Wish(StopReason.TIME_LIMIT, ""))
+    meeting.ask_to_stop(StopWish(StopReason.TIME_LIMIT, ""))
     assert not second.should_stop(4)  # it learns first, and must not leave alone
     assert not first.should_stop(4)
     assert first.should_stop(5)
@@ -98,8 +98,8 @@ def test_a_port_that_is_taken_is_one_message(meeting):
             Outcome.PREEMPTED,
             "stopped: signal SIGTERM; the processes left at different steps",
         ),
-        ([], Wish(StopReason.TIME_LIMIT, ""), None, Outcome.TIMEOUT, None),
-        ([], Wish(StopReason.CANCELLED, "me"), None, Outcome.CANCELLED, None),
+        ([], StopWish(StopReason.TIME_LIMIT, ""), None, Outcome.TIMEOUT, None),
+        ([], StopWish(StopReason.CANCELLED, "me"), None, Outcome.CANCELLED, None),
         ([], None, "node 1 of the trial was not heard of", Outcome.NODE_FAIL, "node 1 of the trial was not heard of"),
         ([], None, None, Outcome.LOST, "its processes vanished without a word"),
     ],
@@ -121,7 +121,7 @@ def test_the_verdict_names_the_cause(reports, wish, given_up, outcome, message):
     ],
 )
 def test_who_left_at_different_steps_is_resumed_unless_somebody_ended_it_for_good(reason, exit_code):
-    assert verdict([], Wish(reason, ""), None).exit_code == exit_code
+    assert verdict([], StopWish(reason, ""), None).exit_code == exit_code
 
 
 def test_reports_survive_the_store_in_order(meeting):

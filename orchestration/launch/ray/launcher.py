@@ -29,6 +29,7 @@ from orchestration.launch.worker import STOP_SECONDS
 from orchestration.resources import Resources
 from orchestration.retry import BUDGETS
 from orchestration.runs import Runs
+from orchestration.signature import SHOWN_DIGITS
 from orchestration.trial_description import Trial
 
 if TYPE_CHECKING:
@@ -213,7 +214,7 @@ def _tuner(resources_of: Callable[[str], Resources], session: Session, **setting
         tune.with_resources(run_trial, resources),
         tune_config=tune.TuneConfig(
             reuse_actors=True,  # seven times faster for short trials; each trial is a process of its own anyway
-            trial_dirname_creator=lambda trial: f"{Path(trial.config['folder']).name[:12]}-{trial.trial_id}",
+            trial_dirname_creator=lambda trial: f"{Path(trial.config['folder']).name[:SHOWN_DIGITS]}-{trial.trial_id}",
             **settings,
         ),
         run_config=tune.RunConfig(

@@ -36,7 +36,7 @@ def run_trial(config: Mapping[str, Any]) -> None:
     starts = 0
     while not folder.is_done() and not session.is_stopping() and folder.prune_wish() is None:
         if (wish := folder.cancel_wish()) is not None:
-            session.give_up(folder.signature, f"cancelled by {wish.why}")
+            session.give_up(folder.signature, wish.told)
             break
         last = folder.last_attempt()
         if last is not None and last.is_live():  # somebody else is at it
