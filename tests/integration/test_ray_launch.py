@@ -88,7 +88,7 @@ def test_a_failure_is_tried_once_more_and_blocks_what_needs_it(project):
     assert code == 1, out
     states = project.runs.states(project.plan().trials)
     found = sorted(states[trial.signature].value for trial in project.plan().trials)
-    assert found == ["blocked"] * 2 + ["done"] * 4 + ["failed"] * 2
+    assert found == ["blocked"] * 2 + ["done"] * 4 + ["failed"] * 2, out
     assert out.count("the same failure twice") == 2
     failed = [folder for folder in project.runs.folders() if folder.state() == "failed"]
     assert [len(folder.attempts()) for folder in failed] == [2, 2]

@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import time
 
@@ -77,9 +78,19 @@ def test_ctrl_c(project, undisturbed, times):
 
 
 def test_time_limit_reached_again_and_again(project, undisturbed):
-    hours = undisturbed.seconds / 2 / 3600
-    launch = project.start(*LAUNCH, "--hours", f"{hours:.9f}")
-    project.wait_for_outcomes("timeout", 2)
+    seconds = undisturbed.seconds
+    for _ in range(4):
+        launch = project.start(*LAUNCH, "--hours", f"{seconds / 2 / 3600:.9f}")
+        while launch.poll() is None and project.outcomes().count("timeout") < 2:
+            time.sleep(0.1)
+        if project.outcomes().count("timeout") >= 2:
+            break
+        code, out = finish(launch)  # the machine has less to do than when they were timed, and they were through
+        assert code == 0, out
+        seconds = project.longest_attempt()
+        shutil.rmtree(project.runs.root)
+    else:
+        pytest.fail(f"no limit was reached; the last one was {seconds / 2:.1f} s")
     interrupt(launch)
     code, out = project.run(*LAUNCH)
     assert code == 0, out

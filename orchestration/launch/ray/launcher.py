@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from orchestration.launch.ray.trainable import Session
     from orchestration.launch.sweeps.contract import SweepRun
 
+STARTS = 2
 CONNECT_SECONDS = 10.0
 GRACE_SECONDS = 7.0
 KILL_SECONDS = 2.0
@@ -182,15 +183,8 @@ class RayLauncher:
             else:
                 settings["runtime_env"] = {"env_vars": _shared_environment()}
             stack.callback(ray.shutdown)
-            try:
-                with _quiet(session / "ray.log"):
-                    ray.init(**settings)
-            except Exception as error:  # a plain one where a busy machine takes longer than half a minute
-                if self._address:
-                    problem = f"there is no Ray cluster at {self._address}, or it does not answer"
-                else:
-                    problem = "Ray does not start on this machine; run the same command again, or use --launcher local"
-                raise LaunchError(f"{problem}: {error}") from error
+            with _quiet(session / "ray.log"):
+                self._connect(settings)
             for number, handler in handlers.items():  # ray.init installs its own
                 signal.signal(number, handler)
             if self._address is not None:
@@ -198,6 +192,27 @@ class RayLauncher:
                 offers = [(node.get("CPU", 0.0), node.get("GPU", 0.0)) for node in nodes]
                 require_fit(trials, offers, f"the largest machine of the cluster {self._address}")
             yield
+
+    def _connect(self, settings: Mapping[str, Any]) -> None:
+        """Call ``ray.init``; a cluster of our own is started twice, because Ray waits for it no more than 30 s."""
+        import ray
+
+        tries = 1 if self._address else STARTS
+        for left in reversed(range(tries)):
+            try:
+                ray.init(**settings)
+                return
+            except Exception as error:  # a plain one where the start took too long
+                ray.shutdown()
+                if self._address:
+                    raise LaunchError(
+                        f"there is no Ray cluster at {self._address}, or it does not answer: {error}"
+                    ) from error
+                if not left:
+                    raise LaunchError(
+                        f"Ray does not start on this machine, in {tries} tries; run the same command again, or use "
+                        f"--launcher local: {error}"
+                    ) from error
 
 
 def _tuner(resources_of: Callable[[str], Resources], session: Session, **settings: Any) -> Any:
