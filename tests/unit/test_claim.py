@@ -105,6 +105,14 @@ def test_the_attempt_that_left_the_result_was_fine_whatever_happened_to_it_then(
     assert folder.attempts()[0].ending.exit_code == 0
 
 
+def test_the_attempts_before_the_one_that_left_the_result_end_as_they_did(folder):
+    first = folder.claim()
+    first.close(Ending(Outcome.FAILED, now_ms()))
+    second = folder.claim()
+    folder.finish({"value": 1.0}, second.number)
+    assert [attempt.outcome for attempt in folder.attempts()] == [Outcome.FAILED, Outcome.OK]
+
+
 def test_attempts_stay_in_order_when_the_clock_is_set_back(folder, monkeypatch):
     monkeypatch.setattr(attempt, "_newest", (0, 0))
     first = folder.claim()

@@ -11,7 +11,7 @@ from orchestration.describe import Experiment, Need, Variant, seeds
 from orchestration.durable import LineWriter
 from orchestration.ending import Ending, Outcome
 from orchestration.errors import JournalError, LaunchError, NewerFormatError
-from orchestration.journal import FORMAT
+from orchestration.journal import FORMAT, TrialFolder
 from orchestration.journal_records import Perturbation, State
 from orchestration.plan import plan
 from orchestration.runs import Runs
@@ -182,6 +182,19 @@ def test_a_running_trial_is_running_whatever_somebody_wishes(folder):
     folder.claim()
     folder.cancel("somebody")
     assert folder.state() is State.RUNNING
+
+
+def test_a_folder_without_a_description_is_none_of_a_trial(tmp_path):
+    with pytest.raises(JournalError, match=r"trial\.json: there is no such file; this is not the folder of a trial"):
+        _ = TrialFolder(tmp_path).trial
+
+
+def test_the_wish_of_a_person_counts_before_that_of_a_scheduler(folder):
+    assert folder.wish() is None
+    folder.prune("worse than the others")
+    assert (folder.wish().outcome, folder.wish().told) == (Outcome.PRUNED, "pruned: worse than the others")
+    folder.cancel("somebody")
+    assert (folder.wish().outcome, folder.wish().told) == (Outcome.CANCELLED, "cancelled by somebody")
 
 
 def test_what_needs_a_cancelled_trial_is_blocked(runs, planned):
