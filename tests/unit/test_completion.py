@@ -43,9 +43,9 @@ def folder(tmp_path):
 
 
 def shell(folder, *command):
-    if shutil.which(command[0]) is None:
-        pytest.skip(f"there is no {command[0]} on this machine")
     path = f"{folder / 'bin'}:{os.environ['PATH']}"
+    if shutil.which(command[0], path=path) is None:
+        pytest.skip(f"there is no {command[0]} on this machine")
     environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "HOME": str(folder), "TERM": "dumb"}
     environment["_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION"] = "1"  # the tests run in no interactive shell
     told = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
