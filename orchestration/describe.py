@@ -38,7 +38,18 @@ from orchestration.spaces import (
     when,
     zipped,
 )
-from orchestration.sweep_methods import ASHA, BOHB, PBT, TPE, HyperBand, MedianStopping, Random, Scheduler, Searcher
+from orchestration.sweep_methods import (
+    ASHA,
+    BOHB,
+    PBT,
+    TPE,
+    HyperBand,
+    LearningSearcher,
+    MedianStopping,
+    Random,
+    Scheduler,
+    Searcher,
+)
 from orchestration.written import NAME, require, require_distinct, require_each, require_mapping, require_name
 
 __all__ = [
@@ -244,7 +255,7 @@ class Sweep(Experiment):
     @property
     def is_adaptive(self) -> bool:
         """Tell whether points are chosen from results."""
-        return isinstance(self.searcher, TPE | BOHB)
+        return isinstance(self.searcher, LearningSearcher)
 
     @property
     def is_population(self) -> bool:
@@ -254,7 +265,7 @@ class Sweep(Experiment):
     @property
     def size(self) -> int:
         """How many points there are in the end."""
-        if isinstance(self.searcher, TPE | BOHB):
+        if isinstance(self.searcher, LearningSearcher):
             return self.searcher.n
         return len(self.space.points) if self.space else 1
 

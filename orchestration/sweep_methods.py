@@ -1,7 +1,7 @@
 """How a sweep explores its space: rules that stop unpromising trials early, and searchers that choose points.
 
 All of them are plain settings; what they mean is done by Ray Tune's schedulers, Optuna, HpBandSter, and
-``launch/sweep_population.py``.
+``launch/sweeps/population.py``.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 from orchestration.errors import DescriptionError
 
@@ -144,8 +145,8 @@ class Random:
 
 
 @dataclass(frozen=True)
-class TPE:
-    """``n`` points of Optuna's tree-structured Parzen estimator, which learns from the trials that have ended.
+class LearningSearcher:
+    """A searcher that draws its first points at random and learns from what they gave.
 
     Args:
         n: how many points; a larger one goes on where the search has stopped.
@@ -157,9 +158,12 @@ class TPE:
     seed: int = 0
     startup: int = STARTUP_POINTS
 
+    packages: ClassVar[tuple[str, ...]]
+    """What does the learning."""
+
     def __post_init__(self) -> None:
-        _require_search("TPE", self.n, self.seed, self.startup)
-        _require_modules("TPE", "optuna")
+        _require_search(type(self).__name__, self.n, self.seed, self.startup)
+        _require_modules(type(self).__name__, *self.packages)
 
     @property
     def known_points(self) -> int:
@@ -167,30 +171,19 @@ class TPE:
         return min(self.n, self.startup)
 
 
-@dataclass(frozen=True)
-class BOHB:
+class TPE(LearningSearcher):
+    """``n`` points of Optuna's tree-structured Parzen estimator, which learns from the trials that have ended."""
+
+    packages = ("optuna",)
+
+
+class BOHB(LearningSearcher):
     """``n`` points of BOHB's kernel density model, which learns from the steps that most trials have reached.
 
     With :class:`ASHA` or :class:`HyperBand` as the scheduler.
-
-    Args:
-        n: how many points; a larger one goes on where the search has stopped.
-        seed: of the first points and of the choice.
-        startup: the first so many points are drawn at random, and known before anything runs.
     """
 
-    n: int
-    seed: int = 0
-    startup: int = STARTUP_POINTS
-
-    def __post_init__(self) -> None:
-        _require_search("BOHB", self.n, self.seed, self.startup)
-        _require_modules("BOHB", "hpbandster", "ConfigSpace")
-
-    @property
-    def known_points(self) -> int:
-        """How many points are known before anything runs."""
-        return min(self.n, self.startup)
+    packages = ("hpbandster", "ConfigSpace")
 
 
 Scheduler = ASHA | HyperBand | MedianStopping | PBT
