@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from orchestration.slurm.around import current_job, restarts
+from orchestration.slurm.current_job import current_job, restarts
 
 STALE_SECONDS = 60.0
 """A worker on another host that showed no sign of life for so long is taken for dead; it beats every 2 s."""

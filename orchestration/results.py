@@ -13,10 +13,10 @@ from orchestration.plan import Plan
 from orchestration.report.page import report_name, write_report
 from orchestration.runs import Runs
 from orchestration.sweep.table import sweep_tables
+from orchestration.tables.artifacts import keep_tables
 from orchestration.tables.build import build_table
 from orchestration.tables.contract import Source
 from orchestration.tables.formats import to_terminal
-from orchestration.tables.keeping import keep_tables
 from orchestration.tables.result import TableResult
 from orchestration.tables.sources import FolderSource, MlflowSource
 from orchestration.tracking.store_location import StoreAwayError, StoreError, StoreLocation

@@ -13,7 +13,7 @@ from orchestration.bench.case import SOURCE, Case, plan_of, seconds_of
 from orchestration.bench.finding import Finding, Target
 from orchestration.errors import LaunchError
 from orchestration.runs import Runs
-from orchestration.slurm.around import JOB_PREFIX
+from orchestration.slurm.current_job import JOB_PREFIX
 from orchestration.trial_description import Trial
 
 ANSWER_SECONDS = 30.0

@@ -1,6 +1,6 @@
 """What SLURM says of jobs: one call for all of those that wait or run, one for how others ended.
 
-Jobs are named as everywhere here: :data:`~orchestration.slurm.around.JOB_PREFIX` says how.
+Jobs are named as everywhere here: :data:`~orchestration.slurm.current_job.JOB_PREFIX` says how.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from orchestration.ending import Outcome
-from orchestration.slurm.around import JOB_PREFIX
 from orchestration.slurm.command import SlurmError, slurm
+from orchestration.slurm.current_job import JOB_PREFIX
 
 CACHE_SECONDS = 10.0
 JOBS_PER_CALL = 500

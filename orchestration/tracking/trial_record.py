@@ -14,7 +14,7 @@ from orchestration.durable import to_json
 from orchestration.journal import TrialFolder
 from orchestration.journal_records import State
 from orchestration.signature import flatten
-from orchestration.slurm.around import JOB_PREFIX
+from orchestration.slurm.current_job import JOB_PREFIX
 from orchestration.tracking.metric_names import mlflow_names
 from orchestration.trial_description import Trial
 

@@ -11,8 +11,8 @@ from os2d.errors import ConfigError
 
 if TYPE_CHECKING:
     from os2d.detector import Detector, LearnedClasses
+    from os2d.detector.outputs import Format, Output
     from os2d.detector.records import Record
-    from os2d.detector.targets import Format, Target
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
@@ -93,29 +93,30 @@ def detect(
     from os2d.detector import Detector
     from os2d.detector.find_model import find_model
     from os2d.detector.many_images import Search, Wanted
+    from os2d.detector.outputs import find_outputs
     from os2d.detector.sources import find_class_images, find_sources
-    from os2d.detector.targets import find_targets
 
     wanted = Wanted(threshold, _numbers(scales), max_detections)
     sources = find_sources(image)
     pictures = find_class_images(class_image or [])
-    targets = find_targets(output or [], _format(format_name), sources)
+    outputs = find_outputs(output or [], _format(format_name), sources)
     overrides = dict(map(_setting, settings or []))
     weights = find_model(model, runs)
     detector = Detector.from_checkpoint(weights, overrides, device)
     classes = _learn(detector, pictures, class_name or [])
-    search = Search(detector, classes, wanted, [target for target in targets if target.is_drawn])
+    drawn = [wanted_output for wanted_output in outputs if wanted_output.is_drawn]
+    search = Search(detector, classes, wanted, drawn)
     search.run(sources, Console(stderr=True))
     about = {
         "model": {"name": detector.name, "weights": str(weights)},
         "threshold": detector.default_threshold if threshold is None else threshold,
     }
-    _write(search.records, classes.names, targets, about)
+    _write(search.records, classes.names, outputs, about)
     if as_json:
         from os2d.detector.records import as_json as records_as_json
 
         print(records_as_json(search.records, about))
-    elif not any(not target.is_drawn for target in targets):
+    elif len(drawn) == len(outputs):
         _tell(search.records)
 
 
@@ -135,17 +136,17 @@ def _learn(detector: Detector, pictures: dict[str, list[Path]], names: list[str]
     return detector.learn(pictures)
 
 
-def _write(records: list[Record], names: tuple[str, ...], targets: list[Target], about: dict[str, object]) -> None:
+def _write(records: list[Record], names: tuple[str, ...], outputs: list[Output], about: dict[str, object]) -> None:
+    from os2d.detector.outputs import Format, save_text
     from os2d.detector.records import as_coco, as_csv, as_json
-    from os2d.detector.targets import Format, save_text
 
-    for target in targets:
-        if target.format is Format.JSON:
-            save_text(as_json(records, about), target.path)
-        elif target.format is Format.CSV:
-            save_text(as_csv(records), target.path)
-        elif target.format is Format.COCO:
-            save_text(as_coco(records, names), target.path)
+    for output in outputs:
+        if output.format is Format.JSON:
+            save_text(as_json(records, about), output.path)
+        elif output.format is Format.CSV:
+            save_text(as_csv(records), output.path)
+        elif output.format is Format.COCO:
+            save_text(as_coco(records, names), output.path)
 
 
 def _tell(records: list[Record]) -> None:
@@ -176,7 +177,7 @@ def _setting(text: str) -> tuple[str, str]:
 
 
 def _format(text: str | None) -> Format | None:
-    from os2d.detector.targets import Format
+    from os2d.detector.outputs import Format
 
     if text is None:
         return None

@@ -13,9 +13,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from os2d.data.video import change_video
 from os2d.detector.detector import Detector
 from os2d.detector.learned_classes import LearnedClasses
+from os2d.detector.outputs import Output, drawn_file, save_picture
 from os2d.detector.records import Record
 from os2d.detector.sources import Source
-from os2d.detector.targets import Target, drawn_file, save_picture
 from os2d.visualization.found_objects import Colour, colours_of, draw_found
 
 
@@ -43,7 +43,7 @@ class Search:
     detector: Detector
     classes: LearnedClasses
     wanted: Wanted
-    drawn: Sequence[Target] = ()
+    drawn: Sequence[Output] = ()
     records: list[Record] = field(default_factory=list)
 
     def run(self, sources: Sequence[Source], console: Console) -> None:
@@ -53,9 +53,9 @@ class Search:
             DataError: an image cannot be read, or a file not be written.
         """
         colours = colours_of(self.classes.names)
-        for target in self.drawn:
-            if target.format == "folder":
-                target.path.mkdir(parents=True, exist_ok=True)
+        for output in self.drawn:
+            if output.format == "folder":
+                output.path.mkdir(parents=True, exist_ok=True)
         with _bar(sources, console) as advance:
             for source in sources:
                 if source.is_video:
@@ -63,19 +63,19 @@ class Search:
                 else:
                     (image,) = source.images()
                     drawn = self._look(image, source, None, colours, advance)
-                    for target in self.drawn:
-                        save_picture(drawn, drawn_file(target, source))
+                    for output in self.drawn:
+                        save_picture(drawn, drawn_file(output, source))
 
     def _video(self, source: Source, colours: dict[str, Colour], advance: Callable[[], None]) -> None:
         """Look at every frame; a video is read again for every further place it is drawn to."""
         frames = len(self.records)
-        for number, target in enumerate(self.drawn):
+        for number, output in enumerate(self.drawn):
             if number == 0:
                 looked = _numbered(lambda image, k: self._look(image, source, k, colours, advance))
-                change_video(source.path, drawn_file(target, source), looked)
+                change_video(source.path, drawn_file(output, source), looked)
             else:
                 again = _numbered(lambda image, k: draw_found(image, self.records[frames + k].detections, colours))
-                change_video(source.path, drawn_file(target, source), again)
+                change_video(source.path, drawn_file(output, source), again)
         if not self.drawn:
             for number, image in enumerate(source.images()):
                 self._look(image, source, number, colours, advance)

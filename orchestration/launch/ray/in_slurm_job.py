@@ -25,8 +25,8 @@ from orchestration.launch.ray.cluster_folder import folder_of, held
 from orchestration.launch.ray.job_folder import Job, Manifest
 from orchestration.launch.ray.launcher import ENVIRONMENT
 from orchestration.launch.slurm.job import StopAsked, back_to_the_queue
-from orchestration.slurm.around import current_job
 from orchestration.slurm.command import slurm
+from orchestration.slurm.current_job import current_job
 
 HEAD_SECONDS = 180.0
 """The head may take so long to answer, and the other nodes again to join."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestration.resources import Resources
-from orchestration.slurm.around import JOB_PREFIX
+from orchestration.slurm.current_job import JOB_PREFIX
 from orchestration.trial_description import Trial
 
 

@@ -16,8 +16,8 @@ from orchestration.launch.slurm.submission import Ledger, Manifest, queue_name
 from orchestration.launch.slurm.submit import submit
 from orchestration.retry import judge
 from orchestration.runs import Runs
-from orchestration.slurm.around import JOB_PREFIX
 from orchestration.slurm.command import SlurmError
+from orchestration.slurm.current_job import JOB_PREFIX
 from orchestration.slurm.queue import (
     ENDINGS,
     NEVER_SATISFIED,

@@ -21,8 +21,8 @@ from orchestration.journal import TrialFolder
 from orchestration.launch.slurm.submission import GIVEN_UP, Manifest, Submission
 from orchestration.launch.worker import MOST_STARTS, Next, Step, Worker
 from orchestration.resources import Resources
-from orchestration.slurm.around import JOB_PREFIX, current_job
 from orchestration.slurm.command import SlurmError, slurm
+from orchestration.slurm.current_job import JOB_PREFIX, current_job
 
 POLL_SECONDS = 0.1
 ELSEWHERE_SECONDS = 5.0

@@ -21,8 +21,8 @@ from orchestration.launch.slurm.options import SlurmOptions, as_line, python_of,
 from orchestration.launch.worker import THREAD_VARIABLES, worker_environment
 from orchestration.resources import Resources
 from orchestration.runs import Runs
-from orchestration.slurm.around import JOB_PREFIX
 from orchestration.slurm.command import SlurmError, require_commands, slurm
+from orchestration.slurm.current_job import JOB_PREFIX
 from orchestration.slurm.queue import forget_snapshot
 from orchestration.trial_description import Trial
 

@@ -27,7 +27,7 @@ from orchestration.attempt import now_ms
 from orchestration.durable import create_whole, make_folder, read_whole, to_json, write_whole
 from orchestration.errors import LaunchError
 from orchestration.resources import Resources
-from orchestration.slurm.around import JOB_PREFIX
+from orchestration.slurm.current_job import JOB_PREFIX
 from orchestration.slurm.queue import JobState
 
 LOCK_SECONDS = 600.0

@@ -5,8 +5,8 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from PIL.Image import Resampling
 
-from os2d.serve.asked import AskedClasses, SentPicture
 from os2d.serve.bodies import JSON, read_json
+from os2d.serve.parsed_request import RequestedClasses, SentPicture
 from os2d.serve.refusal import RefusedError
 from os2d.serve.routes.shared import READING, WITH_KEY, WORKING, Served, errors, own_classes
 from os2d.serve.schemas import AllInstances, AllInstancesRequest
@@ -32,14 +32,14 @@ async def detect_all_instances(request: Request, service: Served) -> AllInstance
     async with service.pending() as computing:
         if computing.detector.class_names is not None:
             raise own_classes("query")
-        asked = await read_json(request, AllInstancesRequest)
-        if len(asked.query) > service.settings.max_class_images:
+        requested = await read_json(request, AllInstancesRequest)
+        if len(requested.query) > service.settings.max_class_images:
             raise RefusedError(
                 "invalid_value", f"expected at most {service.settings.max_class_images} pictures", "query"
             )
-        views = [SentPicture(picture.content, f"query.{k}.content") for k, picture in enumerate(asked.query)]
-        image = SentPicture(asked.image.content, "image.content")
-        search = await service.in_thread(lambda: _search(image, AskedClasses({"0": views}), service))
+        views = [SentPicture(picture.content, f"query.{k}.content") for k, picture in enumerate(requested.query)]
+        image = SentPicture(requested.image.content, "image.content")
+        search = await service.in_thread(lambda: _search(image, RequestedClasses({"0": views}), service))
         done = await service.compute(search, request)
     w, h = search.image.size
     found = list(reversed(done.result))
@@ -49,7 +49,7 @@ async def detect_all_instances(request: Request, service: Served) -> AllInstance
     )
 
 
-def _search(image: SentPicture, views: AskedClasses, service: Service) -> Search:
+def _search(image: SentPicture, views: RequestedClasses, service: Service) -> Search:
     """Return the search in an image of the published size, resized by the published filter."""
     picture = image.decode(service.limits)
     size = scaled_to_area(Size.of_image(picture), service.settings.published_route_px)

@@ -6,8 +6,8 @@ from functools import partial
 
 from fastapi import APIRouter, Request
 
-from os2d.serve.asked import read_class
 from os2d.serve.bodies import FORM, JSON
+from os2d.serve.parsed_request import read_class
 from os2d.serve.registered_classes import LONGEST_NAME, RegisteredClass
 from os2d.serve.routes.shared import READING, WITH_KEY, WORKING, Served, errors, own_classes
 from os2d.serve.schemas import RegisteredName, RegisteredNames
@@ -44,13 +44,13 @@ async def register(request: Request, service: Served) -> RegisteredName:
     async with service.pending() as computing:
         if computing.detector.class_names is not None:
             raise own_classes("images")
-        asked = await read_class(request, service.settings)
-        (name,) = asked.pictures
+        requested = await read_class(request, service.settings)
+        (name,) = requested.pictures
         service.classes.check_new(name)
-        class_images = await service.in_thread(partial(asked.decode, service.limits))
+        class_images = await service.in_thread(partial(requested.decode, service.limits))
         done = await service.compute(Learning(class_images), request)
-        service.classes.add(name, RegisteredClass(done.result, len(asked)))
-    return RegisteredName(name=name, images=len(asked))
+        service.classes.add(name, RegisteredClass(done.result, len(requested)))
+    return RegisteredName(name=name, images=len(requested))
 
 
 @router.get("", responses=errors())

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Request
 from PIL.Image import Image
 
 from os2d.detector import LearnedClasses
-from os2d.serve.asked import AskedDetection, read_detection
 from os2d.serve.bodies import FORM, JSON
+from os2d.serve.parsed_request import RequestedDetection, read_detection
 from os2d.serve.refusal import RefusedError, shown
 from os2d.serve.routes.shared import READING, WITH_KEY, WORKING, Served, errors, model_name, own_classes
 from os2d.serve.schemas import Detections, FoundObject, ImageSize, Seconds
@@ -60,13 +60,13 @@ BODY = {
 async def detect(request: Request, service: Served) -> Detections:
     """Return what is found of some classes in an image, best first."""
     async with service.pending() as computing:
-        asked = await read_detection(request, service.settings)
+        requested = await read_detection(request, service.settings)
         trained = computing.detector.class_names
-        _check_classes(asked, trained)
+        _check_classes(requested, trained)
         if trained is None:
-            work = partial(_search, asked, service.classes.use(asked.names, "class"), service)
+            work = partial(_search, requested, service.classes.use(requested.names, "class"), service)
         else:
-            work = partial(_search_trained, asked, trained, service)
+            work = partial(_search_trained, requested, trained, service)
         search = await service.in_thread(work)
         done = await service.compute(search, request)
     width, height = search.image.size
@@ -78,37 +78,37 @@ async def detect(request: Request, service: Served) -> Detections:
     )
 
 
-def _search(asked: AskedDetection, learned: Sequence[LearnedClasses], service: Service) -> Search:
+def _search(requested: RequestedDetection, learned: Sequence[LearnedClasses], service: Service) -> Search:
     """Return the work, its pictures decoded."""
-    return _made(asked, asked.classes.decode(service.limits), learned, service)
+    return _made(requested, requested.classes.decode(service.limits), learned, service)
 
 
-def _search_trained(asked: AskedDetection, trained: Sequence[str], service: Service) -> Search:
+def _search_trained(requested: RequestedDetection, trained: Sequence[str], service: Service) -> Search:
     """Return the work for a network that finds the classes it was trained on: those that are asked for, or all."""
-    return _made(asked, dict.fromkeys(asked.names or trained, ()), [], service)
+    return _made(requested, dict.fromkeys(requested.names or trained, ()), [], service)
 
 
 def _made(
-    asked: AskedDetection,
+    requested: RequestedDetection,
     class_images: Mapping[str, Sequence[Image]],
     learned: Sequence[LearnedClasses],
     service: Service,
 ) -> Search:
-    options, settings = asked.options, service.settings
+    options, settings = requested.options, service.settings
     most = options.max_detections or min(MOST_UNASKED, settings.max_detections)
     return Search(
-        asked.image.decode(service.limits), class_images, learned, options.threshold, most, settings.scales or None
+        requested.image.decode(service.limits), class_images, learned, options.threshold, most, settings.scales or None
     )
 
 
-def _check_classes(asked: AskedDetection, trained: Sequence[str] | None) -> None:
-    if trained is None and not asked.classes and not asked.names:
+def _check_classes(requested: RequestedDetection, trained: Sequence[str] | None) -> None:
+    if trained is None and not requested.classes and not requested.names:
         message = "expected class images or names of registered classes: this network has no classes of its own"
         raise RefusedError("invalid_value", message, "classes")
     if trained is not None:
-        if asked.classes:
+        if requested.classes:
             raise own_classes("classes")
-        for name in asked.names:
+        for name in requested.names:
             if name not in trained:
                 message = f"this network does not know {shown(name)}; its class_names are told at /v1/model"
                 raise RefusedError("unknown_class", message, "class")

@@ -31,7 +31,7 @@ JPEG_QUALITY = 95
 
 
 @dataclass(frozen=True)
-class Target:
+class Output:
     """One ``--output``.
 
     Args:
@@ -48,21 +48,21 @@ class Target:
         return self.format not in TABLES
 
 
-def find_targets(outputs: Sequence[Path], wanted: Format | None, sources: Sequence[Source]) -> list[Target]:
+def find_outputs(paths: Sequence[Path], wanted: Format | None, sources: Sequence[Source]) -> list[Output]:
     """Return what is to be written; everything that cannot work is said before anything is computed.
 
     Args:
-        outputs: files and folders.
+        paths: files and folders.
         wanted: the format of all of them; None: told by the ending of each.
         sources: what is looked at.
 
     Raises:
         ConfigError: the format is unknown, does not fit the sources, or a file would be lost.
     """
-    targets = [Target(path, wanted or _format_of(path)) for path in outputs]
-    for target in targets:
-        _check(target, sources)
-    written = [path for target in targets for path in drawn_files(target, sources)]
+    outputs = [Output(path, wanted or _format_of(path)) for path in paths]
+    for output in outputs:
+        _check(output, sources)
+    written = [path for output in outputs for path in drawn_files(output, sources)]
     read = {source.path.resolve() for source in sources}
     lost = next((path for path in written if path.resolve() in read), None)
     if lost is not None:
@@ -70,23 +70,23 @@ def find_targets(outputs: Sequence[Path], wanted: Format | None, sources: Sequen
     if len(set(written)) < len(written):
         twice = next(path for path in written if written.count(path) > 1)
         raise ConfigError(f"--output: {twice} would be written twice; give every folder of images its own output")
-    return targets
+    return outputs
 
 
-def drawn_files(target: Target, sources: Sequence[Source]) -> list[Path]:
+def drawn_files(output: Output, sources: Sequence[Source]) -> list[Path]:
     """Return the drawn file of every source; nothing for a table."""
-    if not target.is_drawn:
+    if not output.is_drawn:
         return []
-    return [drawn_file(target, source) for source in sources]
+    return [drawn_file(output, source) for source in sources]
 
 
-def drawn_file(target: Target, source: Source) -> Path:
+def drawn_file(output: Output, source: Source) -> Path:
     """Return where a source is drawn; a format that cannot be written becomes PNG."""
-    if target.format is not Format.FOLDER:
-        return target.path
+    if output.format is not Format.FOLDER:
+        return output.path
     name = source.path.name
     writable = source.is_video or source.path.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tiff")
-    return target.path / (name if writable else f"{source.path.stem}.png")
+    return output.path / (name if writable else f"{source.path.stem}.png")
 
 
 def save_picture(picture: Image.Image, path: Path) -> None:
@@ -129,8 +129,8 @@ def _format_of(path: Path) -> Format:
     )
 
 
-def _check(target: Target, sources: Sequence[Source]) -> None:
-    path, format_ = target.path, target.format
+def _check(output: Output, sources: Sequence[Source]) -> None:
+    path, format_ = output.path, output.format
     if format_ is Format.FOLDER:
         if path.exists() and not path.is_dir():
             raise ConfigError(f"--output {path}: expected a folder, this is a file")

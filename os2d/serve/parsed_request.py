@@ -45,7 +45,7 @@ class SentPicture:
 
 
 @dataclass(frozen=True)
-class AskedClasses:
+class RequestedClasses:
     """Classes with their pictures."""
 
     pictures: Mapping[str, Sequence[SentPicture]]
@@ -59,35 +59,35 @@ class AskedClasses:
 
 
 @dataclass(frozen=True)
-class AskedDetection:
+class RequestedDetection:
     """An image and what to look for in it: classes with pictures, and names of registered ones."""
 
     image: SentPicture
-    classes: AskedClasses
+    classes: RequestedClasses
     names: Sequence[str]
     options: DetectionOptions
 
 
-async def read_detection(request: Request, settings: ServeSettings) -> AskedDetection:
+async def read_detection(request: Request, settings: ServeSettings) -> RequestedDetection:
     """Return what a request for detections asks for.
 
     Raises:
         RefusedError: it is malformed, or asks for too much.
     """
     if media_type(request) == JSON:
-        asked = _detection_of_json(await read_json(request, DetectionRequest))
+        requested = _detection_of_json(await read_json(request, DetectionRequest))
     elif media_type(request) == FORM:
         async with read_form(request, DETECTION_FIELDS, settings.max_class_images + 1) as form:
-            asked = await _detection_of_form(form)
+            requested = await _detection_of_form(form)
     else:
         raise unsupported(request, FORM, JSON)
-    _check_number(asked.classes, settings, "classes")
-    if (asked.options.max_detections or 0) > settings.max_detections:
+    _check_number(requested.classes, settings, "classes")
+    if (requested.options.max_detections or 0) > settings.max_detections:
         raise RefusedError("invalid_value", f"expected at most {settings.max_detections}", "max_detections")
-    return asked
+    return requested
 
 
-async def read_class(request: Request, settings: ServeSettings) -> AskedClasses:
+async def read_class(request: Request, settings: ServeSettings) -> RequestedClasses:
     """Return the class, with one name, that a request asks to register; raise as :func:`read_detection` does."""
     if media_type(request) == JSON:
         body = await read_json(request, ClassRequest)
@@ -99,24 +99,24 @@ async def read_class(request: Request, settings: ServeSettings) -> AskedClasses:
             pictures = [SentPicture(await file.read(), "images") for file in _some_files(form, "images")]
     else:
         raise unsupported(request, FORM, JSON)
-    asked = AskedClasses({check_class_name(name, "name"): pictures})
-    _check_number(asked, settings, "images")
-    return asked
+    requested = RequestedClasses({check_class_name(name, "name"): pictures})
+    _check_number(requested, settings, "images")
+    return requested
 
 
-def _detection_of_json(body: DetectionRequest) -> AskedDetection:
+def _detection_of_json(body: DetectionRequest) -> RequestedDetection:
     pictures: dict[str, list[SentPicture]] = {}
     names: list[str] = []
-    for k, asked in enumerate(body.classes):
-        name = check_class_name(asked.name, f"classes.{k}.name")
-        if asked.images is None:
+    for k, requested in enumerate(body.classes):
+        name = check_class_name(requested.name, f"classes.{k}.name")
+        if requested.images is None:
             names.append(name)
         else:
-            pictures.setdefault(name, []).extend(_sent(_not_empty(asked, k), f"classes.{k}.images"))
-    return AskedDetection(SentPicture(body.image.content, "image.content"), AskedClasses(pictures), names, body)
+            pictures.setdefault(name, []).extend(_sent(_not_empty(requested, k), f"classes.{k}.images"))
+    return RequestedDetection(SentPicture(body.image.content, "image.content"), RequestedClasses(pictures), names, body)
 
 
-async def _detection_of_form(form: FormData) -> AskedDetection:
+async def _detection_of_form(form: FormData) -> RequestedDetection:
     images = _some_files(form, "image")
     if len(images) > 1:
         raise RefusedError("invalid_value", "expected one image", "image")
@@ -130,18 +130,18 @@ async def _detection_of_form(form: FormData) -> AskedDetection:
     given = {name: text for name in ("threshold", "max_detections") if (text := _single(form, name))}
     registered = [check_class_name(name, "class") for name in texts_of(form, "class")]
     image = SentPicture(await images[0].read(), "image")
-    return AskedDetection(image, AskedClasses(pictures), registered, read_texts(DetectionOptions, given))
+    return RequestedDetection(image, RequestedClasses(pictures), registered, read_texts(DetectionOptions, given))
 
 
 def _sent(pictures: Sequence[Picture], field: str) -> list[SentPicture]:
     return [SentPicture(picture.content, f"{field}.{k}.content") for k, picture in enumerate(pictures)]
 
 
-def _not_empty(asked: NamedClass, k: int) -> list[Picture]:
-    if not asked.images:
+def _not_empty(requested: NamedClass, k: int) -> list[Picture]:
+    if not requested.images:
         message = "expected at least one picture; leave images out for a registered class"
         raise RefusedError("invalid_value", message, f"classes.{k}.images")
-    return asked.images
+    return requested.images
 
 
 def _some_files(form: FormData, field: str) -> list[UploadFile]:
@@ -158,6 +158,6 @@ def _single(form: FormData, field: str) -> str | None:
     return texts[0] if texts else None
 
 
-def _check_number(asked: AskedClasses, settings: ServeSettings, field: str) -> None:
-    if len(asked) > settings.max_class_images:
+def _check_number(requested: RequestedClasses, settings: ServeSettings, field: str) -> None:
+    if len(requested) > settings.max_class_images:
         raise RefusedError("invalid_value", f"expected at most {settings.max_class_images} class images", field)
