@@ -36,7 +36,7 @@ class Report:
     def share_of_peak(self, result: StageResult) -> float | None:
         """Return the achieved part of the measured peak that bounds the stage: arithmetic, else memory traffic."""
         if result.gflops is not None:
-            return result.gflops / self.peaks.matmul_gflops[self.settings.precision]
+            return result.gflops / self.peaks.gflops[self.settings.precision]
         return None if result.gbytes is None else result.gbytes / self.peaks.copy_gbytes
 
     def loading_share(self) -> float | None:
@@ -78,12 +78,12 @@ class Report:
 def heading(report: Report) -> list[str]:
     """Return what one has to know before reading the times, a line each."""
     m, s, peaks = report.machine, report.settings, report.peaks
-    speeds = ", ".join(f"{name} {speed:.0f} GFLOP/s" for name, speed in peaks.matmul_gflops.items())
+    speeds = ", ".join(f"{name} {speed:.0f} GFLOP/s" for name, speed in peaks.gflops.items())
     compared = any(result.original for result in report.stages)
     lines = [
         f"{m.device}, {m.cores} cores, {m.threads} threads, bf16 {m.bf16}",
         f"torch {m.torch}, Python {m.python}, commit {m.commit or 'unknown'}, load {m.load or 0:.1f}",
-        f"peaks: matrix product {speeds}; copy {peaks.copy_gbytes:.1f} GB/s",
+        f"peaks: arithmetic {speeds}; copy {peaks.copy_gbytes:.1f} GB/s",
         f"{s.backbone}, image {s.image_size.w}x{s.image_size.h}, {s.classes} classes, {s.precision}"
         f"{' (the original: fp32)' if compared and s.precision != 'fp32' else ''}, {s.repetitions} repetitions"
         f"{', quick' if s.quick else ''}",

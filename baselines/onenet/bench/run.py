@@ -70,7 +70,7 @@ class Report:
 
     def share_of_peak(self, result: Result) -> float | None:
         """Return the achieved part of the measured speed of matrix products."""
-        return None if result.gflops is None else result.gflops / self.peaks.matmul_gflops[result.precision]
+        return None if result.gflops is None else result.gflops / self.peaks.gflops[result.precision]
 
     def ratios(self) -> dict[str, Ratio]:
         """Return how times of one run compare, by their minima: the least disturbed by other work."""
@@ -119,11 +119,11 @@ class Report:
     def heading(self) -> list[str]:
         """Return what one has to know before reading the times, a line each."""
         m = self.machine
-        speeds = ", ".join(f"{name} {speed:.0f} GFLOP/s" for name, speed in self.peaks.matmul_gflops.items())
+        speeds = ", ".join(f"{name} {speed:.0f} GFLOP/s" for name, speed in self.peaks.gflops.items())
         return [
             f"{m.device}, {m.cores} cores, {m.threads} threads, bf16 {m.bf16}",
             f"torch {m.torch}, Python {m.python}, commit {m.commit or 'unknown'}, load {m.load or 0:.1f}",
-            f"peaks: matrix product {speeds}; copy {self.peaks.copy_gbytes:.1f} GB/s",
+            f"peaks: arithmetic {speeds}; copy {self.peaks.copy_gbytes:.1f} GB/s",
             f"{self.network}, image {self.image_size.w}x{self.image_size.h}",
             *(f"{name}: {r.by_time:.3g} by time, {r.by_cpu:.3g} by CPU" for name, r in self.ratios().items()),
         ]
