@@ -15,7 +15,7 @@ from os2d.command import EXIT_CODES, exit_code_of, final_line, start_log
 from os2d.config_check import check_pictures_are_kept
 from os2d.config_reading import read_config
 from os2d.console import ConsoleRun
-from os2d.engine.distributed import process_group
+from os2d.distributed import process_group
 
 __all__ = ["main", "read_config"]
 

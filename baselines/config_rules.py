@@ -12,10 +12,10 @@ from typing import Any, TypeGuard
 
 from yacs.config import CfgNode
 
+from os2d.choices import choose
 from os2d.config_check import Rule
 from os2d.data.catalog import find_dataset, is_known, resolved_root
 from os2d.errors import ConfigError
-from os2d.modeling.choices import choose
 
 __all__ = [
     "Rule",

@@ -13,7 +13,7 @@ from experiments.paper_baselines import COAE_SIZES, DETECTOR_SIZES, joint_detect
 from experiments.small_baselines import SMALL_DETECTOR, SMALL_RETRIEVAL
 from orchestration.derive import Changes
 from orchestration.describe import Resources
-from os2d.data.miniature.parameters import CHANNELS, KERNEL_SIZES, TEMPLATE_GRID
+from os2d.miniature.parameters import CHANNELS, KERNEL_SIZES, TEMPLATE_GRID
 
 ONE_CORE = Resources(cpus=1, memory_gb=1.8)
 

@@ -23,7 +23,7 @@ from orchestration.describe import Table
 from orchestration.errors import DescriptionError
 from orchestration.script import main
 from os2d.data.catalog import resolved_root
-from os2d.data.miniature.store import ensure_miniature
+from os2d.miniature.store import ensure_miniature
 
 PAPER = {
     "1": ablation_table(),

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from os2d.engine.distributed import launch
+from os2d.distributed import launch
 from os2d.errors import Os2dError
 
 EXIT_CODES = "exit codes: 0 done, 2 something to correct (one line says what), 75 interrupted and can be resumed"

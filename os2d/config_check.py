@@ -14,17 +14,17 @@ from typing import Any
 
 from yacs.config import CfgNode
 
+from os2d.choices import choose
 from os2d.config import default_config
 from os2d.data.catalog import data_root, find_dataset, is_known, lacks_class_images
-from os2d.engine.metric_names import (
-    CLASS_OBJECTIVES,
+from os2d.errors import ConfigError
+from os2d.metric_names import (
     best_model_metric,
     evaluated_datasets,
     evaluation_names,
     on_dataset,
 )
-from os2d.errors import ConfigError
-from os2d.modeling.choices import choose
+from os2d.modeling.loss_names import CLASS_OBJECTIVES
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "model.backbone_arch": ("ResNet18", "ResNet34", "ResNet50", "ResNet101"),

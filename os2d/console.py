@@ -19,8 +19,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from yacs.config import CfgNode
 
+from os2d import distributed
 from os2d.config import NEUTRAL_KEYS
-from os2d.engine import distributed
 from os2d.errors import ConfigError, Os2dError
 from os2d.whole_file import whole_file
 
@@ -41,7 +41,7 @@ class ConsoleRun:
 
     ``<folder>/checkpoints`` holds what :meth:`resume` reads, ``<folder>`` the named checkpoints and ``metrics.jsonl``,
     ``<folder>/artifacts`` the artifacts. Of several processes that ``torchrun`` started (inside
-    :func:`~os2d.engine.distributed.process_group`) only the first one writes; the others share its folder.
+    :func:`~os2d.distributed.process_group`) only the first one writes; the others share its folder.
 
     Args:
         folder: of the run; None: a temporary one, so that nothing remains and nothing is resumed.

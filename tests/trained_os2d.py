@@ -9,7 +9,7 @@ from yacs.config import CfgNode
 from os2d.config import default_config
 from os2d.config_reading import leaves, set_value
 from os2d.modeling.checkpoint import save_checkpoint
-from os2d.modeling.model import Os2d, build_os2d
+from os2d.modeling.network import Os2d, build_os2d
 from tests.small_case import SMALL_NETWORK
 
 SMALL_EVALUATION = {

@@ -19,7 +19,7 @@ from baselines.coae.config_check import CHOICES
 from baselines.coae.modeling.matching import Matcher
 from baselines.coae.modeling.model import CoAE, Scored, build_coae
 from os2d.bench.clock import least_cpu_seconds
-from os2d.modeling.choices import choose
+from os2d.choices import choose
 
 app = typer.Typer(help="Measure how much faster CoAE searches images here than its published loop.")
 

@@ -18,7 +18,7 @@ from baselines.coae.config_check import check_values
 from baselines.coae.detector import CoAEDetector
 from os2d.data.images import read_image
 from os2d.detector.outputs import save_picture
-from os2d.engine.device import prepare_device
+from os2d.device import prepare_device
 from os2d.visualization.found_objects import colours_of, draw_found
 
 

@@ -21,12 +21,12 @@ from baselines.coae.modeling.matching import Matcher, QueryFeatures
 from baselines.coae.modeling.model import CoAE, build_coae
 from baselines.coae.modeling.weights import load_init_model
 from os2d.detector.box_list import best_first
-from os2d.detector.detection import Detection
 from os2d.detector.detector import Detector, Look
 from os2d.detector.kept_settings import merge_settings
 from os2d.detector.learned_classes import LearnedClasses
 from os2d.detector.networks import Checkpoint
 from os2d.structures.boxes import BoxList
+from os2d.structures.detection import Detection
 from os2d.structures.sizes import Size
 
 MATCHING = "match_net."

@@ -13,7 +13,7 @@ from baselines.detector_retrieval import tasks
 from baselines.detector_retrieval.command import run_task
 from os2d.command import EXIT_CODES, exit_code_of
 from os2d.config_reading import read_config
-from os2d.engine.distributed import process_group
+from os2d.distributed import process_group
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -20,13 +20,13 @@ from baselines.onenet.modeling.weights import HEAD
 from baselines.onenet.predictor import Predictor
 from os2d.config_reading import set_value
 from os2d.detector.class_images import ClassImages
-from os2d.detector.detection import Detection
 from os2d.detector.detector import Detector, Look
 from os2d.detector.kept_settings import TRIAL, kept_values, merge_values, settings_file
 from os2d.detector.learned_classes import LearnedClasses
 from os2d.detector.networks import Checkpoint
 from os2d.errors import CheckpointError, ConfigError
 from os2d.modeling.key_comparison import compare_keys, shapes_of
+from os2d.structures.detection import Detection
 
 CLASS_SCORES = "head.cls_score.bias"
 """A weight of which a network of one level has as many numbers as classes."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from PIL import Image
 
 from baselines.onenet.structures import Detections
-from os2d.detector.detection import Detection
+from os2d.structures.detection import Detection
 from os2d.visualization.found_objects import colours_of, draw_found
 
 

@@ -11,8 +11,8 @@ from typing import Any
 from yacs.config import CfgNode
 
 from os2d.console import ConsoleRun
-from os2d.engine.distributed import wait_for_all
-from os2d.engine.metric_names import running
+from os2d.distributed import wait_for_all
+from os2d.metric_names import running
 from os2d.modeling.weights_file import load_weights
 from os2d.whole_file import whole_file
 

@@ -20,7 +20,7 @@ from baselines.onenet.config_check import check_processes
 from baselines.onenet.config_file import read_config
 from baselines.onenet.published_folder import PublishedFolder
 from os2d.command import exit_code_of, final_line, start_log
-from os2d.engine.distributed import launch, process_group
+from os2d.distributed import launch, process_group
 from os2d.errors import ConfigError
 
 logger = logging.getLogger("OneNet")

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from os2d.download.missing_weights import why_missing
 from os2d.download.sources import MODELS_FOLDER
 from os2d.errors import CheckpointError
-from os2d.modeling.missing_weights import why_missing
 from os2d.run import MissingInput
 
 CATALOG = "detectron2://"

@@ -21,12 +21,12 @@ from os2d.data.eval_loader import EvalImages, load_class_images
 from os2d.data.shelf.parameters import ShelfParameters
 from os2d.data.shelf.store import ensure_shelf
 from os2d.data.train_loader import TrainBatch, TrainBatches
-from os2d.engine.device import prepare_device
+from os2d.device import prepare_device
 from os2d.errors import DataError
 from os2d.modeling.checkpoint import save_checkpoint
 from os2d.modeling.correlation import correlate, correlate_cells_last, normalise
 from os2d.modeling.head import Heads, Matches
-from os2d.modeling.model import Os2d, build_os2d
+from os2d.modeling.network import Os2d, build_os2d
 
 TRAINING_BATCHES = 3
 """Different batches that the training step takes in turn."""

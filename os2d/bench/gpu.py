@@ -11,9 +11,9 @@ from torch.profiler import ProfilerActivity, profile
 
 from os2d.bench.case import Case
 from os2d.data.train_loader import build_train_loader
-from os2d.engine.objective import Os2dObjective
 from os2d.engine.optimisation import build_optimizer, trainable_parameters
 from os2d.engine.training_step import training_step
+from os2d.modeling.objective import Os2dObjective
 
 WORKERS = 4
 WARM_UP_STEPS, OBSERVED_STEPS = 5, 30

@@ -16,11 +16,11 @@ from os2d.engine.average_precision import evaluate_detections
 from os2d.engine.evaluation import Evaluation, EvaluationSet, evaluate_dataset
 from os2d.engine.hard_patch import HardPatches
 from os2d.engine.mining import mine_hard_patches
-from os2d.engine.objective import Os2dObjective
 from os2d.engine.optimisation import build_optimizer, trainable_parameters
 from os2d.engine.training_step import training_step
 from os2d.modeling.alignment import aligned_score
 from os2d.modeling.correlation import correlate_cells_last, normalise
+from os2d.modeling.objective import Os2dObjective
 from os2d.modeling.precision import autocast
 from os2d.structures.sizes import Size
 

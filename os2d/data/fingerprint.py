@@ -23,8 +23,8 @@ from os2d.data.annotation import read_annotation
 from os2d.data.catalog import DatasetSource, advice, data_root, find_dataset, is_known
 from os2d.data.presence import State, state_of
 from os2d.data.shelf.parameters import shelf_fingerprint
+from os2d.download.missing_weights import why_missing
 from os2d.errors import CheckpointError, DataError
-from os2d.modeling.missing_weights import why_missing
 from os2d.run import MissingInput
 
 logger = logging.getLogger(__name__)

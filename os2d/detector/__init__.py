@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from os2d.detector.class_images import ClassImages
-from os2d.detector.detection import Detection
 from os2d.detector.detector import Detector
 from os2d.detector.learned_classes import LearnedClasses
+from os2d.structures.detection import Detection
 
 __all__ = ["ClassImages", "Detection", "Detector", "LearnedClasses"]

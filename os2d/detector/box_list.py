@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from os2d.detector.detection import Detection
 from os2d.detector.detector import Look
 from os2d.structures.boxes import CORNERS_AROUND, BoxList
+from os2d.structures.detection import Detection
 
 
 def best_first(found: BoxList, names: Sequence[str], look: Look) -> list[Detection]:

@@ -12,9 +12,9 @@ from typing import Any, ClassVar
 from PIL import Image
 
 from os2d.detector.class_images import ClassImages, Picture, as_picture, views_by_name
-from os2d.detector.detection import Detection
 from os2d.detector.learned_classes import LearnedClasses
 from os2d.errors import ConfigError, DataError
+from os2d.structures.detection import Detection
 
 AUTO = "auto"
 """A GPU if there is one that torch can use, else the CPU."""
@@ -46,7 +46,7 @@ class Detector(ABC):
 
     >>> from os2d.config import default_config
     >>> from os2d.detector.os2d_detector import Os2dDetector
-    >>> from os2d.modeling.model import build_os2d
+    >>> from os2d.modeling.network import build_os2d
     >>> config = default_config()
     >>> config.model.backbone_arch = "ResNet18"
     >>> untrained = build_os2d(config)  # a trained one: Detector.from_checkpoint("os2d_v2-train")

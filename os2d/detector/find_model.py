@@ -13,8 +13,8 @@ from shlex import quote
 from os2d.detector.kept_settings import TRIAL
 from os2d.download.fetch import place
 from os2d.download.how_to_get import find_model_download
+from os2d.download.missing_weights import why_missing
 from os2d.errors import CheckpointError
-from os2d.modeling.missing_weights import why_missing
 
 MODELS = Path("models")
 DEFAULT = MODELS / "os2d_v2-train.pth"

@@ -21,7 +21,6 @@ from os2d.config_check import check_value
 from os2d.config_reading import leaves
 from os2d.data.eval_loader import EvalBatch, eval_batch, views_of_class_image
 from os2d.detector.box_list import best_first
-from os2d.detector.detection import Detection
 from os2d.detector.detector import Detector, Look
 from os2d.detector.kept_settings import BRANCHES, merge_settings
 from os2d.detector.learned_classes import LearnedClasses
@@ -35,10 +34,11 @@ from os2d.engine.detection import (
 )
 from os2d.modeling.checkpoint import load_init_model
 from os2d.modeling.head import Heads
-from os2d.modeling.model import Os2d, build_os2d
+from os2d.modeling.network import Os2d, build_os2d
 from os2d.modeling.network_description import configuration_of
 from os2d.modeling.network_keys import IMAGE_BRANCH, TRANSFORM_LINEAR
 from os2d.structures.boxes import BoxList
+from os2d.structures.detection import Detection
 from os2d.structures.sizes import Size
 
 BATCHED_PIXELS = 4_000_000

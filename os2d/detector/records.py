@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from os2d.detector.detection import Detection
+from os2d.structures.detection import Detection
 
 SCORE_DIGITS, PIXEL_DIGITS = 6, 3
 CSV_COLUMNS = ("image", "frame", "class", "score", "x1", "y1", "x2", "y2", "corners")

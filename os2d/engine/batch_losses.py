@@ -11,10 +11,10 @@ from yacs.config import CfgNode
 
 from os2d.data.train_loader import TrainBatch
 from os2d.engine.joint_batch import count_own_images, join_images
-from os2d.engine.objective import Os2dObjective
 from os2d.modeling.box_coder import RemappedTargets
 from os2d.modeling.head import Matches
-from os2d.modeling.model import Os2d
+from os2d.modeling.network import Os2d
+from os2d.modeling.objective import Os2dObjective
 from os2d.modeling.precision import autocast
 
 

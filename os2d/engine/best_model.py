@@ -10,7 +10,7 @@ from typing import Any
 from yacs.config import CfgNode
 
 from os2d.engine.initial_weights import best_checkpoint_name
-from os2d.engine.metric_names import best_model_metric, on_dataset
+from os2d.metric_names import best_model_metric, on_dataset
 
 
 @dataclass

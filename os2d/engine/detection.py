@@ -16,7 +16,7 @@ from yacs.config import CfgNode
 from os2d.data.dataset import DatasetOneShotDetection
 from os2d.data.eval_loader import EvalBatch, class_image_views
 from os2d.modeling.head import Heads, Matches
-from os2d.modeling.model import Os2d
+from os2d.modeling.network import Os2d
 from os2d.structures.boxes import BoxList
 from os2d.structures.suppression import suppress
 

@@ -10,12 +10,12 @@ from yacs.config import CfgNode
 
 from os2d.console import ConsoleRun
 from os2d.data.dataloader import EvalDataloader
-from os2d.engine.device import prepare_device
+from os2d.device import prepare_device
 from os2d.engine.evaluation import EvaluationSet, evaluate_dataset
 from os2d.engine.final_report import PICTURED_IMAGES, per_class_table, report
-from os2d.engine.metric_names import EVALUATION_TIME
-from os2d.engine.objective import Os2dObjective
-from os2d.modeling.model import Os2d
+from os2d.metric_names import EVALUATION_TIME
+from os2d.modeling.network import Os2d
+from os2d.modeling.objective import Os2dObjective
 
 logger = logging.getLogger(__name__)
 

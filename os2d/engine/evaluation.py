@@ -17,17 +17,17 @@ from yacs.config import CfgNode
 from os2d.data.catalog import data_root
 from os2d.data.dataset import DatasetOneShotDetection, build_dataset
 from os2d.data.eval_loader import EvalBatch, build_eval_loader
+from os2d.distributed import rank
 from os2d.engine.average_precision import VocResult, evaluate_detections
 from os2d.engine.detection import ClassHeads, detections_of_rows, join_classes, make_class_heads, match_in_chunks
-from os2d.engine.distributed import rank
 from os2d.engine.heatmaps import draw_heatmaps
 from os2d.engine.image_objective import ImageObjective
-from os2d.engine.metric_names import EVALUATION_TIME, at_iou, on_dataset
-from os2d.engine.objective import Os2dObjective
 from os2d.engine.pictures import Pictures
 from os2d.engine.sharding import gather_shares, my_share
 from os2d.errors import DataError
-from os2d.modeling.model import Os2d
+from os2d.metric_names import EVALUATION_TIME, at_iou, on_dataset
+from os2d.modeling.network import Os2d
+from os2d.modeling.objective import Os2dObjective
 from os2d.run import Run
 from os2d.structures.boxes import BoxList
 from os2d.whole_file import whole_file

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from yacs.config import CfgNode
 
-from os2d.engine.device import prepare_device
-from os2d.engine.distributed import process_group
+from os2d.device import prepare_device
+from os2d.distributed import process_group
 from os2d.engine.evaluation import build_evaluation_sets, evaluate_model, metrics_by_name, times_by_name
 from os2d.engine.final_report import PICTURED_IMAGES, report
 from os2d.engine.initial_weights import load_start_weights
 from os2d.engine.training_cost import PARAMETERS, count_parameters, told_costs
-from os2d.modeling.model import Os2d, build_os2d
+from os2d.modeling.network import Os2d, build_os2d
 from os2d.run import Run
 
 

@@ -11,8 +11,8 @@ from torch import Tensor
 from os2d.data.eval_loader import EvalBatch
 from os2d.engine.detection import MatchedRows
 from os2d.engine.image_objective import losses_of_negatives
-from os2d.engine.objective import Levels, Os2dObjective, PerAnchor, joined
-from os2d.modeling.model import Os2d
+from os2d.modeling.network import Os2d
+from os2d.modeling.objective import Levels, Os2dObjective, PerAnchor, joined
 from os2d.structures.boxes import BoxList
 
 

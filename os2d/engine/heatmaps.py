@@ -11,7 +11,7 @@ from os2d.data.dataset import DatasetOneShotDetection
 from os2d.data.eval_loader import EvalBatch
 from os2d.engine.detection import ClassHeads
 from os2d.engine.pictures import Pictures
-from os2d.modeling.model import Os2d
+from os2d.modeling.network import Os2d
 
 
 @torch.no_grad()

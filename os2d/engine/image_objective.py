@@ -13,10 +13,10 @@ from torch.nn.functional import relu, smooth_l1_loss
 
 from os2d.data.eval_loader import EvalBatch
 from os2d.engine.detection import ClassHeads, MatchedRows
-from os2d.engine.metric_names import class_loss_names
-from os2d.engine.objective import TRIVIAL_LOSS, TRIVIAL_WEIGHT, Os2dObjective
 from os2d.modeling.assignment import NEGATIVE, POSITIVE
 from os2d.modeling.box_coder import BoxCoder
+from os2d.modeling.loss_names import class_loss_names
+from os2d.modeling.objective import TRIVIAL_LOSS, TRIVIAL_WEIGHT, Os2dObjective
 from os2d.structures.boxes import BoxList
 
 

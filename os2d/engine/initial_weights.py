@@ -11,7 +11,7 @@ from yacs.config import CfgNode
 
 from os2d.errors import CheckpointError
 from os2d.modeling.checkpoint import kept_keys, load_init_model, load_initial_weights
-from os2d.modeling.model import Os2d
+from os2d.modeling.network import Os2d
 from os2d.run import Run
 
 logger = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from yacs.config import CfgNode
 
-from os2d.engine.distributed import process_group
+from os2d.distributed import process_group
 from os2d.engine.evaluation_task import evaluate_and_report
 from os2d.engine.initial_weights import iteration_checkpoint_name
 from os2d.engine.training_parts import build_network

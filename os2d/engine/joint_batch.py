@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from os2d.data.loading import share_of
-from os2d.engine.distributed import SumOverProcesses, rank, sum_over_processes, world_size
-from os2d.modeling.model import Os2d
+from os2d.distributed import SumOverProcesses, rank, sum_over_processes, world_size
+from os2d.modeling.network import Os2d
 
 
 def join_images(parts: Sequence[Tensor], num_images: int) -> list[Tensor]:

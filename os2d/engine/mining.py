@@ -19,16 +19,16 @@ from yacs.config import CfgNode
 from os2d.data.dataset import DatasetOneShotDetection
 from os2d.data.eval_loader import EvalBatch, EvalImages
 from os2d.data.loading import BatchLoader
+from os2d.distributed import gather, world_size
 from os2d.engine.detection import ClassHeads, make_class_heads, match_in_chunks
-from os2d.engine.distributed import gather, world_size
 from os2d.engine.hard_patch import ROLES, HardPatches, MinedPatch
 from os2d.engine.hardest_anchors import HardestAnchors, take_hardest
 from os2d.engine.heatmaps import draw_heatmaps
-from os2d.engine.objective import Os2dObjective
 from os2d.engine.pictures import Pictures
 from os2d.engine.sharding import my_share
 from os2d.modeling.anchors import crops_around_anchors
-from os2d.modeling.model import Os2d
+from os2d.modeling.network import Os2d
+from os2d.modeling.objective import Os2dObjective
 from os2d.run import Run
 from os2d.structures.boxes import BoxList
 from os2d.structures.sizes import Size

@@ -26,8 +26,8 @@ from torch.optim import (
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from yacs.config import CfgNode
 
+from os2d.choices import choose
 from os2d.errors import ConfigError
-from os2d.modeling.choices import choose
 
 OPTIMISERS: Mapping[str, Callable[[list[nn.Parameter], CfgNode], Optimizer]] = {
     "sgd": lambda p, o: SGD(p, lr=o.lr, weight_decay=o.weight_decay, momentum=o.sgd_momentum, fused=_fused(p)),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import zip_longest
 from typing import TypeVar
 
-from os2d.engine.distributed import gather, rank, world_size
+from os2d.distributed import gather, rank, world_size
 
 T = TypeVar("T")
 

@@ -10,15 +10,15 @@ from yacs.config import CfgNode
 
 from os2d.console import ConsoleRun
 from os2d.data.dataloader import EvalDataloader, TrainDataloader
-from os2d.engine.device import prepare_device
+from os2d.device import prepare_device
 from os2d.engine.evaluation import EvaluationSet, evaluate_model, metrics_by_name
 from os2d.engine.final_report import PICTURED_IMAGES, report
-from os2d.engine.metric_names import best_model_metric
-from os2d.engine.objective import Os2dObjective
 from os2d.engine.optimisation import build_optimizer, trainable_parameters
 from os2d.engine.training import Training, TrainingParts, train_to_the_end
 from os2d.errors import ConfigError
-from os2d.modeling.model import Os2d
+from os2d.metric_names import best_model_metric
+from os2d.modeling.network import Os2d
+from os2d.modeling.objective import Os2dObjective
 
 
 def trainval_loop(

@@ -19,8 +19,8 @@ import torch
 from yacs.config import CfgNode
 
 from os2d.data.train_loader import TrainBatch, build_train_loader
+from os2d.distributed import any_of, process_group, rank, take_state_of_first, wait_for_all, world_size
 from os2d.engine.best_model import BestModel
-from os2d.engine.distributed import any_of, process_group, rank, take_state_of_first, wait_for_all, world_size
 from os2d.engine.evaluation import Evaluation, evaluate_model, metrics_by_name, times_by_name
 from os2d.engine.evaluation_task import evaluate_task
 from os2d.engine.final_report import PICTURED_IMAGES, report
@@ -29,14 +29,11 @@ from os2d.engine.hard_patch_pool import HardPatchPool
 from os2d.engine.initial_weights import iteration_checkpoint_name
 from os2d.engine.joint_batch import join_batch_statistics
 from os2d.engine.meters import Meters
-from os2d.engine.metric_names import running
 from os2d.engine.mining import mine_hard_patches
 from os2d.engine.mining_statistics import mining_statistics
-from os2d.engine.objective import Os2dObjective
 from os2d.engine.optimisation import build_annealing, current_lr, set_lr
 from os2d.engine.pictures import Pictures
 from os2d.engine.skipped_steps import SkippedSteps
-from os2d.engine.train_log import TrainLog
 from os2d.engine.training_cost import TrainingClock, keep_cost
 from os2d.engine.training_parts import TrainingParts, build_parts
 from os2d.engine.training_state import (
@@ -46,8 +43,11 @@ from os2d.engine.training_state import (
     resume_optimizer,
 )
 from os2d.engine.training_step import DeferredOutcome, TrainingStep, build_scaler
+from os2d.metric_names import running
+from os2d.modeling.objective import Os2dObjective
 from os2d.modeling.weights_file import load_weights
 from os2d.run import Run
+from os2d.train_log import TrainLog
 
 __all__ = ["Training", "TrainingParts", "train_task", "train_to_the_end"]
 

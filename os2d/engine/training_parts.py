@@ -10,12 +10,12 @@ from yacs.config import CfgNode
 
 from os2d.data.catalog import data_root
 from os2d.data.dataset import DatasetOneShotDetection, build_dataset
-from os2d.engine.device import prepare_device
+from os2d.device import prepare_device
 from os2d.engine.evaluation import EvaluationSet, build_evaluation_sets
 from os2d.engine.initial_weights import load_start_weights
 from os2d.engine.optimisation import build_optimizer, set_lr, trainable_parameters
 from os2d.engine.training_state import load_optimizer
-from os2d.modeling.model import Os2d, build_os2d
+from os2d.modeling.network import Os2d, build_os2d
 from os2d.run import Run
 
 

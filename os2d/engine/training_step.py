@@ -22,13 +22,13 @@ from torch.optim import Optimizer
 from yacs.config import CfgNode
 
 from os2d.data.train_loader import TrainBatch
+from os2d.distributed import sum_gradients
 from os2d.engine.batch_losses import BatchLosses, batch_losses
-from os2d.engine.distributed import sum_gradients
 from os2d.engine.guarded_update import update_if
-from os2d.engine.objective import Os2dObjective
 from os2d.engine.optimisation import trainable_parameters
 from os2d.engine.pictures import Pictures
-from os2d.modeling.model import Os2d
+from os2d.modeling.network import Os2d
+from os2d.modeling.objective import Os2dObjective
 
 
 class StepOutcome(NamedTuple):

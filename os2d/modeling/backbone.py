@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torchvision.models import ResNet
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
-from os2d.modeling.choices import choose
+from os2d.choices import choose
 from os2d.modeling.folding import fold_norms, uses_batch_statistics
 from os2d.modeling.weight_cache import WeightCache
 from os2d.structures.sizes import Size

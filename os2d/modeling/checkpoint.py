@@ -20,7 +20,7 @@ from os2d.modeling.conversion.conversions import CONVERSIONS
 from os2d.modeling.conversion.recognition import Recognised, recognise
 from os2d.modeling.conversion.resnet import CLASSIFIER, STAGES
 from os2d.modeling.key_comparison import KeyDifferences, compare_keys, shapes_of
-from os2d.modeling.model import Os2d
+from os2d.modeling.network import Os2d
 from os2d.modeling.network_description import (
     NetworkDescription,
     describe_backbone,

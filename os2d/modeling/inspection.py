@@ -20,7 +20,7 @@ from os2d.modeling.conversion.maskrcnn_benchmark import ImageUnits
 from os2d.modeling.conversion.recognition import Recognised, recognise
 from os2d.modeling.conversion.resnet import CLASSIFIER, STAGES, STEM, resnet_shapes
 from os2d.modeling.key_comparison import compare_keys
-from os2d.modeling.model import build_os2d
+from os2d.modeling.network import build_os2d
 from os2d.modeling.network_description import (
     VERSIONS,
     NetworkDescription,

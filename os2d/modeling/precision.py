@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
-from os2d.modeling.choices import choose
+from os2d.choices import choose
 
 FORMATS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 """Value of ``train.precision`` and ``eval.precision`` -> format."""

@@ -15,8 +15,8 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
+from os2d.download.missing_weights import why_missing
 from os2d.errors import CheckpointError
-from os2d.modeling.missing_weights import why_missing
 from os2d.safe_pickle import NUMPY_GLOBALS, ForbiddenPickleError, PickledArray, PickledType, read_pickle
 from os2d.whole_file import whole_file
 

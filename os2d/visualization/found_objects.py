@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from PIL import Image, ImageDraw, ImageFont
 
-from os2d.detector.detection import Detection
+from os2d.structures.detection import Detection
 
 GOLDEN_RATIO = 0.618034
 """Steps of this size around the colour circle keep any number of classes apart."""

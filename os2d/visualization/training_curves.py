@@ -15,8 +15,8 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from os2d.engine.train_log import ITER, TIME, Columns, read_train_log
 from os2d.errors import Os2dError
+from os2d.train_log import ITER, TIME, Columns, read_train_log
 
 AXES = {ITER: "iteration", TIME: "hours"}
 

@@ -11,7 +11,7 @@ from os2d.console import ConsoleRun
 from os2d.data.eval_loader import build_eval_loader, load_class_images
 from os2d.engine.detection import make_class_heads, match_in_chunks
 from os2d.engine.evaluation import Evaluation, EvaluationSet, evaluate_model
-from os2d.modeling.model import build_os2d
+from os2d.modeling.network import build_os2d
 from os2d.structures.boxes import BoxList
 from os2d.structures.sizes import Size
 

@@ -8,7 +8,7 @@ from tiny_dataset import TINY_DATASET, config_of, evaluated_dataset
 from os2d.console import ConsoleRun
 from os2d.engine.hard_patch import ROLES, MinedPatch
 from os2d.engine.mining import mine_hard_patches
-from os2d.modeling.model import build_os2d
+from os2d.modeling.network import build_os2d
 
 VARIANTS = ("rll_v2", "contrastive_v1")
 

@@ -8,7 +8,7 @@ from os2d_inputs import fill_os2d, make_image
 
 from os2d.config import default_config
 from os2d.modeling.correlation import correlate, normalise
-from os2d.modeling.model import Os2d, build_os2d
+from os2d.modeling.network import Os2d, build_os2d
 
 FORWARD = "os2d/model_forward.npz"
 INPUTS = "os2d/model_forward_inputs.npz"

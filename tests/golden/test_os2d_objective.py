@@ -5,7 +5,7 @@ import pytest
 import torch
 from golden_cases import Case, Golden
 
-from os2d.engine.objective import Os2dObjective
+from os2d.modeling.objective import Os2dObjective
 
 CASE = "os2d/objective.npz"
 TOLERANCE = 1e-5

@@ -4,7 +4,7 @@ from golden_cases import Golden
 
 from os2d.config import default_config
 from os2d.modeling.conversion import weakalign
-from os2d.modeling.model import build_os2d
+from os2d.modeling.network import build_os2d
 
 VARIANTS = [
     pytest.param(name, marks=pytest.mark.reads(f"os2d/state_dict_keys_{name}.json"))

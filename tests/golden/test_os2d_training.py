@@ -8,10 +8,10 @@ from yacs.config import CfgNode
 
 from os2d.config import default_config
 from os2d.data.train_loader import TrainBatch
-from os2d.engine.objective import Os2dObjective
 from os2d.engine.optimisation import build_optimizer, trainable_parameters
 from os2d.engine.training_step import training_step
-from os2d.modeling.model import Os2d, build_os2d
+from os2d.modeling.network import Os2d, build_os2d
+from os2d.modeling.objective import Os2dObjective
 from os2d.structures.affine import BoxTransform
 from os2d.structures.boxes import BoxList
 from os2d.structures.sizes import Size

@@ -19,7 +19,7 @@ from os2d.modeling.checkpoint import load_init_model, load_initial_weights
 from os2d.modeling.conversion import caffe2_cirtorch, caffe2_groupnorm, cirtorch, maskrcnn_benchmark
 from os2d.modeling.conversion.convert_file import convert_file
 from os2d.modeling.inspection import inspect_file
-from os2d.modeling.model import build_os2d
+from os2d.modeling.network import build_os2d
 from os2d.modeling.network_keys import CLASS_BRANCH, IMAGE_BRANCH
 from tests.unit.weights_files import legacy, pickled, renamed, resnet, rewritten_strings, saved, spread, value_of
 

@@ -9,7 +9,7 @@ from os2d import tasks
 from os2d.config import default_config
 from os2d.console import ConsoleRun, RunInterruptedError
 from os2d.data.shelf.store import draw_shelf
-from os2d.engine.distributed import process_group
+from os2d.distributed import process_group
 from tests.small_case import SMALL_NETWORK, SMALL_SHELF
 
 

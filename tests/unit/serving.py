@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from os2d.config import default_config
-from os2d.modeling.model import build_os2d
+from os2d.modeling.network import build_os2d
 from os2d.serve.app import create_app
 from os2d.serve.settings import ServeSettings
 from tests.small_case import SMALL_NETWORK

@@ -13,8 +13,8 @@ from experiments.sweep_example import sweep
 from orchestration.plan import plan
 from orchestration.tracking.metric_names import mlflow_name
 from os2d.config import default_config
-from os2d.engine.metric_names import at_iou, on_dataset, running
 from os2d.engine.optimisation import build_annealing
+from os2d.metric_names import at_iou, on_dataset, running
 from tests.documents import BLOCK, ROOT
 
 DOCUMENT = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")

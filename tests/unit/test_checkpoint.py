@@ -20,7 +20,7 @@ from os2d.modeling.checkpoint import (
     save_checkpoint,
 )
 from os2d.modeling.conversion.weakalign import BACKBONE_PREFIXES
-from os2d.modeling.model import Os2d, build_os2d
+from os2d.modeling.network import Os2d, build_os2d
 from os2d.modeling.network_keys import TRANSFORM_LINEAR
 
 

@@ -13,10 +13,10 @@ from os2d.data.dataset import DatasetOneShotDetection, build_dataset
 from os2d.data.shelf.parameters import ShelfParameters
 from os2d.data.shelf.store import draw_shelf
 from os2d.engine.evaluate import evaluate
-from os2d.engine.objective import Os2dObjective
 from os2d.engine.train import trainval_loop
 from os2d.errors import ConfigError
-from os2d.modeling.model import build_os2d
+from os2d.modeling.network import build_os2d
+from os2d.modeling.objective import Os2dObjective
 from tests.small_case import SMALL_NETWORK
 
 NORMALIZATION = {"mean": [0.5, 0.4, 0.3], "std": [0.2, 0.2, 0.2]}

@@ -15,7 +15,7 @@ from os2d.data.shelf.store import draw_shelf
 from os2d.detector import Detection, LearnedClasses
 from os2d.engine.evaluation import Evaluation, EvaluationSet, evaluate_model
 from os2d.errors import CheckpointError, ConfigError, DataError
-from os2d.modeling.model import Os2d
+from os2d.modeling.network import Os2d
 from tests.small_case import SMALL_SHELF
 from tests.trained_os2d import small_config, write_trial
 

@@ -15,7 +15,7 @@ from os2d.config import default_config
 from os2d.console import ConsoleRun
 from os2d.data.shelf.store import draw_shelf
 from os2d.engine.evaluation import Evaluation, build_evaluation_sets, evaluate_model
-from os2d.modeling.model import build_os2d
+from os2d.modeling.network import build_os2d
 from tests.small_case import SMALL_NETWORK, SMALL_SHELF
 
 SHARED = """

@@ -23,10 +23,10 @@ from os2d.data.dataset import build_dataset
 from os2d.data.eval_loader import EvalImages
 from os2d.engine.detection import ClassHeads
 from os2d.engine.evaluation import _evaluate_batch, _Scene
-from os2d.engine.objective import Os2dObjective
+from os2d.modeling.objective import Os2dObjective
 from os2d.engine.pictures import Pictures
 from os2d.modeling.head import Heads
-from os2d.modeling.model import build_os2d
+from os2d.modeling.network import build_os2d
 
 torch.set_num_threads(1)
 config = default_config()

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from os2d.data.eval_loader import EvalBatch
 from os2d.engine.detection import ClassHeads, MatchedRows
 from os2d.engine.image_objective import ImageObjective
-from os2d.engine.objective import Os2dObjective
 from os2d.modeling.box_coder import BoxCoder
 from os2d.modeling.head import Heads, Matches
+from os2d.modeling.objective import Os2dObjective
 from os2d.structures.affine import BoxTransform
 from os2d.structures.boxes import BoxList
 from os2d.structures.sizes import Size

@@ -14,10 +14,6 @@ PACKAGES = ("os2d", "baselines", "orchestration", "experiments")
 LAUNCHERS_AND_TRACKERS = {"ray", "mlflow", "submitit"}
 BACKWARDS = {
     ("os2d.detector.detector", "os2d.detector.networks"): "Detector.from_checkpoint is how a user gets a detector",
-    (
-        "os2d.modeling.model",
-        "os2d.modeling.checkpoint",
-    ): "build_os2d_from_config is a published name in a published file",
 }
 """Imports inside a function that lead back -> why."""
 

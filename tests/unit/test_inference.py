@@ -15,7 +15,8 @@ from os2d.modeling import fft_convolution
 from os2d.modeling.backbone import Backbone, build_backbone
 from os2d.modeling.correlation import correlate, correlate_cells_last, normalise
 from os2d.modeling.head import Matches
-from os2d.modeling.model import Os2d, build_os2d, build_os2d_from_config
+from os2d.modeling.model import build_os2d_from_config
+from os2d.modeling.network import Os2d, build_os2d
 from os2d.structures.sizes import Size
 
 

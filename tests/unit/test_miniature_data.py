@@ -19,15 +19,15 @@ from baselines.onenet.data.coco_file import read_coco
 from baselines.onenet.modeling.weights import read_detector_weights
 from os2d.config import default_config
 from os2d.data.dataset import DatasetOneShotDetection, build_dataset
-from os2d.data.miniature.coco import write_coco
-from os2d.data.miniature.imagenet import write_imagenet
-from os2d.data.miniature.instre import write_instre
-from os2d.data.miniature.parameters import MiniatureParameters
-from os2d.data.miniature.store import WRITERS, ensure_miniature
-from os2d.data.miniature.weights import OF_BASELINES, OF_OS2D, WeightsFile, write_file
 from os2d.errors import DataError
+from os2d.miniature.coco import write_coco
+from os2d.miniature.imagenet import write_imagenet
+from os2d.miniature.instre import write_instre
+from os2d.miniature.parameters import MiniatureParameters
+from os2d.miniature.store import WRITERS, ensure_miniature
+from os2d.miniature.weights import OF_BASELINES, OF_OS2D, WeightsFile, write_file
 from os2d.modeling.checkpoint import load_initial_weights
-from os2d.modeling.model import build_os2d
+from os2d.modeling.network import build_os2d
 from os2d.modeling.weights_file import load_weights
 
 PARAMETERS = MiniatureParameters(episodes=2)

@@ -17,7 +17,7 @@ from os2d.data.shelf.store import draw_shelf
 from os2d.engine.hard_patch import HardPatches
 from os2d.engine.mining import FIRST_WINDOW, _first_kept, mine_hard_patches
 from os2d.engine.mining_statistics import mining_statistics
-from os2d.modeling.model import build_os2d
+from os2d.modeling.network import build_os2d
 from tests.small_case import SMALL_NETWORK, SMALL_SHELF
 
 SHARED = """

@@ -5,7 +5,7 @@ from yacs.config import CfgNode
 from os2d.config import default_config
 from os2d.errors import ConfigError
 from os2d.modeling.head import Heads, Matches
-from os2d.modeling.model import Os2d, build_os2d
+from os2d.modeling.network import Os2d, build_os2d
 from os2d.structures.sizes import Size
 
 

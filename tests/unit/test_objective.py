@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from os2d.config import default_config
-from os2d.engine.objective import Os2dObjective
 from os2d.errors import ConfigError
+from os2d.modeling.objective import Os2dObjective
 
 B, L, A = 2, 3, 20
 

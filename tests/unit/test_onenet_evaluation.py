@@ -22,7 +22,7 @@ from baselines.onenet.evaluation.evaluate import PREDICTIONS_FILE, RESULTS_FILE,
 from baselines.onenet.evaluation.results import Results, read_results
 from baselines.onenet.modeling.model import build_model
 from baselines.onenet.structures import Detections
-from os2d.engine.distributed import process_group
+from os2d.distributed import process_group
 from os2d.errors import DataError
 from tests.unit.onenet_dataset import annotation, config_for, write_coco
 

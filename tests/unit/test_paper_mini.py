@@ -10,7 +10,7 @@ from orchestration.derive import Derivation
 from orchestration.errors import DescriptionError
 from orchestration.plan import plan
 from orchestration.signature import flatten
-from os2d.data.miniature.weights import OF_BASELINES, OF_OS2D
+from os2d.miniature.weights import OF_BASELINES, OF_OS2D
 
 FOLDER = Path("/nowhere/miniature")
 """Nothing is written or read: a plan of what is missing has the same structure."""

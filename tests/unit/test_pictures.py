@@ -18,10 +18,10 @@ from os2d.data.eval_loader import EvalImages
 from os2d.data.shelf.store import draw_shelf
 from os2d.data.train_loader import TrainBatches
 from os2d.engine.hard_patch import MinedPatch
-from os2d.engine.objective import Os2dObjective
 from os2d.engine.pictures import PICTURED_BATCHES, PICTURED_IMAGES, Pictures
 from os2d.errors import ConfigError
-from os2d.modeling.model import Os2d, build_os2d
+from os2d.modeling.network import Os2d, build_os2d
+from os2d.modeling.objective import Os2dObjective
 from os2d.structures.boxes import BoxList
 from tests.small_case import SMALL_SHELF
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from os2d.engine.train_log import TrainLog, read_train_log
 from os2d.errors import DataError
+from os2d.train_log import TrainLog, read_train_log
 
 
 def test_columns_are_equally_long_and_what_is_missing_is_nan(tmp_path: Path) -> None:

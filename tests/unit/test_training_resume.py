@@ -9,9 +9,9 @@ from yacs.config import CfgNode
 from os2d import tasks
 from os2d.console import ConsoleRun, RunInterruptedError
 from os2d.engine.optimisation import set_lr
-from os2d.engine.train_log import read_train_log
 from os2d.engine.training import Training
 from os2d.engine.training_step import TrainingStep
+from os2d.train_log import read_train_log
 from tests.integration.tiny_training import config_of, draw
 from tests.unit.impatient_run import Impatient
 

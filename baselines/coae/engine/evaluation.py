@@ -23,8 +23,8 @@ from baselines.coae.modeling.model import CoAE
 from os2d.data.catalog import data_root
 from os2d.data.dataset import build_dataset
 from os2d.data.loading import BatchLoader
+from os2d.distributed import rank
 from os2d.engine.average_precision import evaluate_detections
-from os2d.engine.distributed import rank
 from os2d.engine.evaluation import Evaluation, voc_metrics
 from os2d.engine.sharding import gather_shares, my_share
 from os2d.errors import DataError

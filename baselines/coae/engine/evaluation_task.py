@@ -9,8 +9,8 @@ from baselines.coae.engine.evaluation import build_evaluation_sets, evaluate_mod
 from baselines.coae.engine.final_report import report
 from baselines.coae.engine.start_weights import load_start_weights
 from baselines.coae.modeling.model import build_coae
-from os2d.engine.device import prepare_device
-from os2d.engine.distributed import process_group
+from os2d.device import prepare_device
+from os2d.distributed import process_group
 from os2d.engine.evaluation import metrics_by_name, times_by_name
 from os2d.engine.training_cost import PARAMETERS, count_parameters, told_costs
 from os2d.run import Run

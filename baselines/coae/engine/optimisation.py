@@ -9,7 +9,7 @@ from torch.optim import SGD, Adam, Optimizer
 from yacs.config import CfgNode
 
 from baselines.coae.modeling.model import CoAE
-from os2d.modeling.choices import choose
+from os2d.choices import choose
 
 OPTIMISERS: Mapping[str, Callable[[list[dict[str, Any]], CfgNode], Optimizer]] = {
     "sgd": lambda groups, optim: SGD(groups, momentum=optim.sgd_momentum),

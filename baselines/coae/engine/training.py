@@ -26,18 +26,18 @@ from baselines.coae.modeling.model import TrainBatch, TrainKeys, build_coae
 from baselines.coae.modeling.weights import checkpoint
 from os2d.data.catalog import data_root
 from os2d.data.dataset import build_dataset
+from os2d.device import prepare_device
+from os2d.distributed import launch
 from os2d.engine.best_model import BestModel
-from os2d.engine.device import prepare_device
-from os2d.engine.distributed import launch
 from os2d.engine.evaluation import metrics_by_name, times_by_name
 from os2d.engine.guarded_update import update_if
 from os2d.engine.meters import Meters
-from os2d.engine.metric_names import at_iou, running
 from os2d.engine.skipped_steps import SkippedSteps
 from os2d.engine.training_cost import TrainingClock, keep_cost
 from os2d.engine.training_state import load_optimizer, on_cpu
 from os2d.engine.training_step import DeferredOutcome, StepOutcome
 from os2d.errors import ConfigError
+from os2d.metric_names import at_iou, running
 from os2d.modeling.weights_file import load_weights
 from os2d.run import Run
 

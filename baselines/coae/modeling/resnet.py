@@ -15,8 +15,8 @@ from torch import Generator, nn
 from torchvision.models import ResNet
 from torchvision.models.resnet import Bottleneck
 
+from os2d.choices import choose
 from os2d.modeling.backbone import ARCHITECTURES
-from os2d.modeling.choices import choose
 
 NETS: Mapping[str, str] = {"res18": "ResNet18", "res34": "ResNet34", "res50": "ResNet50", "res101": "ResNet101"}
 """Name in the configuration -> architecture."""

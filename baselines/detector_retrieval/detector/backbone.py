@@ -16,8 +16,8 @@ from torchvision.models.resnet import Bottleneck
 from torchvision.ops import FrozenBatchNorm2d
 from yacs.config import CfgNode
 
+from os2d.choices import choose
 from os2d.modeling.backbone import ARCHITECTURES
-from os2d.modeling.choices import choose
 
 BODIES = {
     "R-18-FPN": "ResNet18",

@@ -6,7 +6,7 @@ import torch
 from yacs.config import CfgNode
 
 from baselines.detector_retrieval.detector.config import is_cuda
-from os2d.engine.device import select_device
+from os2d.device import select_device
 
 
 def prepare_device(config: CfgNode) -> torch.device:

@@ -16,13 +16,13 @@ from baselines.detector_retrieval.detector.model import Detector
 from os2d.data.catalog import data_root
 from os2d.data.dataset import DatasetOneShotDetection, build_dataset
 from os2d.data.loading import BatchLoader
+from os2d.distributed import rank, world_size
 from os2d.engine.average_precision import evaluate_detections
-from os2d.engine.distributed import rank, world_size
 from os2d.engine.evaluation import voc_metrics
 from os2d.engine.final_report import keep_curves
-from os2d.engine.metric_names import at_iou
 from os2d.engine.sharding import gather_shares, my_share
 from os2d.errors import DataError
+from os2d.metric_names import at_iou
 from os2d.run import Run
 from os2d.structures.boxes import BoxList
 

@@ -11,7 +11,7 @@ from baselines.detector_retrieval.detector.evaluation import build_evaluation_se
 from baselines.detector_retrieval.detector.model import build_detector
 from baselines.detector_retrieval.detector.training_set import build_training_set
 from baselines.detector_retrieval.detector.weights import load_init_model, load_start_weights, trained_checkpoint
-from os2d.engine.distributed import process_group
+from os2d.distributed import process_group
 from os2d.engine.evaluation import metrics_by_name, times_by_name
 from os2d.errors import ConfigError
 from os2d.run import Run

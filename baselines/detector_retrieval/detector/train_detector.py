@@ -16,7 +16,7 @@ from baselines.detector_retrieval.detector.training import train_task
 from os2d.command import EXIT_CODES, exit_code_of, final_line, start_log
 from os2d.config_reading import read_config
 from os2d.console import ConsoleRun
-from os2d.engine.distributed import process_group
+from os2d.distributed import process_group
 
 logger = logging.getLogger("baselines.detector_retrieval.detector")
 

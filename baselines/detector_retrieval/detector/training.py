@@ -28,7 +28,7 @@ from baselines.detector_retrieval.detector.schedule import Schedule, build_optim
 from baselines.detector_retrieval.detector.train_batches import TrainBatch, TrainBatches, build_train_loader
 from baselines.detector_retrieval.detector.training_set import build_training_set
 from baselines.detector_retrieval.detector.weights import BEST_FILE, FINAL_FILE, load_start_weights
-from os2d.engine.distributed import (
+from os2d.distributed import (
     any_of,
     process_group,
     rank,
@@ -40,10 +40,10 @@ from os2d.engine.distributed import (
 )
 from os2d.engine.evaluation import metrics_by_name, times_by_name
 from os2d.engine.guarded_update import update_if
-from os2d.engine.metric_names import at_iou, on_dataset, running
 from os2d.engine.training_cost import TrainingClock, keep_cost
 from os2d.engine.training_state import on_cpu
 from os2d.errors import TrainingDivergedError
+from os2d.metric_names import at_iou, on_dataset, running
 from os2d.randomness import numbered_generator
 from os2d.run import Run
 

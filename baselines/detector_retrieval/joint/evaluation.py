@@ -31,12 +31,12 @@ from baselines.detector_retrieval.retrieval.descriptors import (
 from baselines.detector_retrieval.retrieval.network import RetrievalNetwork
 from baselines.detector_retrieval.retrieval.whitening import Whitening
 from os2d.data.dataset import DatasetOneShotDetection
+from os2d.distributed import rank
 from os2d.engine.average_precision import evaluate_detections
-from os2d.engine.distributed import rank
 from os2d.engine.evaluation import Evaluation, EvaluationSet, save_detections, voc_metrics
-from os2d.engine.metric_names import EVALUATION_TIME
 from os2d.engine.pictures import Pictures
 from os2d.engine.sharding import gather_shares, my_share
+from os2d.metric_names import EVALUATION_TIME
 from os2d.run import Run
 from os2d.structures.boxes import BoxList
 from os2d.structures.sizes import Size

@@ -17,7 +17,7 @@ from baselines.detector_retrieval.retrieval.device import prepare_device
 from baselines.detector_retrieval.retrieval.needs import WHITENING_FILE, WHITENING_INPUT, network_file
 from baselines.detector_retrieval.retrieval.weights import load_network
 from baselines.detector_retrieval.retrieval.whitening import MULTI_SCALE, SINGLE_SCALE, Whitening, load_whitening
-from os2d.engine.distributed import process_group
+from os2d.distributed import process_group
 from os2d.engine.evaluation import build_evaluation_sets, metrics_by_name, times_by_name
 from os2d.engine.final_report import report
 from os2d.engine.training_cost import PARAMETERS, count_parameters, told_costs

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from os2d.modeling.choices import choose
+from os2d.choices import choose
 from os2d.structures.sizes import Size, scaled_to_area
 
 VIEWS: dict[str, tuple[tuple[int, bool], ...]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from yacs.config import CfgNode
 
-from os2d.engine import device
+from os2d import device
 
 
 def prepare_device(config: CfgNode) -> torch.device:

@@ -19,9 +19,9 @@ from yacs.config import CfgNode
 
 from baselines.detector_retrieval.retrieval.pooling import POOLINGS, GeneralisedMean, l2_normalise
 from baselines.detector_retrieval.retrieval.ragged_resnet import RaggedResNet
+from os2d.choices import choose
 from os2d.data.normalisation import IMAGENET_MEAN, IMAGENET_STD
 from os2d.modeling.backbone import ARCHITECTURES
-from os2d.modeling.choices import choose
 from os2d.modeling.folding import fold_norms
 from os2d.modeling.weight_cache import WeightCache
 

@@ -15,8 +15,8 @@ from baselines.detector_retrieval import tasks
 from baselines.detector_retrieval.command import retrieval_folder, run_task
 from baselines.detector_retrieval.retrieval.descriptors import EVALUATION_SCALES, ONE_SCALE, TRAINING_SCALES
 from baselines.detector_retrieval.retrieval.needs import WHITENING_FILE
+from os2d.choices import choose
 from os2d.command import EXIT_CODES, exit_code_of
-from os2d.modeling.choices import choose
 
 SCALES = {
     "[1,2**(1/2),1/2**(1/2)]": TRAINING_SCALES,

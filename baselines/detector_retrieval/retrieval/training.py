@@ -31,10 +31,10 @@ from baselines.detector_retrieval.retrieval.prepared import TestSet, TrainingSet
 from baselines.detector_retrieval.retrieval.tuples import Loss, Tuples, mine_tuples, validation_loss
 from baselines.detector_retrieval.retrieval.weights import checkpoint, load_init_model, load_whitening_layer
 from os2d.data.loading import BatchLoader
-from os2d.engine.metric_names import on_dataset, running
 from os2d.engine.training_cost import TrainingClock, keep_cost
 from os2d.engine.training_state import on_cpu
 from os2d.errors import ConfigError, DataError, TrainingDivergedError
+from os2d.metric_names import on_dataset, running
 from os2d.run import Run
 
 logger = logging.getLogger(__name__)

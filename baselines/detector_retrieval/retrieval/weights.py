@@ -11,10 +11,10 @@ from torch import Tensor
 
 from baselines.detector_retrieval.retrieval.network import NetworkDescription, RetrievalNetwork, build_network
 from baselines.detector_retrieval.retrieval.pooling import POOLINGS
+from os2d.choices import choose
 from os2d.data.normalisation import IMAGENET_MEAN, IMAGENET_STD
 from os2d.errors import CheckpointError, ConfigError
 from os2d.modeling.backbone import ARCHITECTURES
-from os2d.modeling.choices import choose
 from os2d.modeling.conversion import caffe2_cirtorch, recognition, torchvision_to_cirtorch
 from os2d.modeling.conversion.recognition import Recognised, recognise
 from os2d.modeling.key_comparison import compare_keys, shapes_of

@@ -14,7 +14,7 @@ from baselines.detector_retrieval.retrieval.needs import WHITENING_FILE, data_fo
 from baselines.detector_retrieval.retrieval.prepared import read_test_set, read_training_set
 from baselines.detector_retrieval.retrieval.weights import load_network
 from baselines.detector_retrieval.retrieval.whitening import MULTI_SCALE, SINGLE_SCALE, Whitening, learn_whitening
-from os2d.engine.metric_names import on_dataset
+from os2d.metric_names import on_dataset
 from os2d.run import Run
 
 logger = logging.getLogger(__name__)

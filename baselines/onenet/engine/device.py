@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from yacs.config import CfgNode
 
-from os2d.engine.distributed import launch
+from os2d.distributed import launch
 from os2d.errors import ConfigError, DeviceError
 
 

@@ -17,8 +17,8 @@ from baselines.onenet.engine.start_weights import load_start_weights
 from baselines.onenet.evaluation.evaluate import evaluate
 from baselines.onenet.modeling.model import OneNet, build_model
 from os2d.bench.machine import describe_machine
-from os2d.engine.distributed import process_group
-from os2d.engine.metric_names import on_dataset
+from os2d.distributed import process_group
+from os2d.metric_names import on_dataset
 from os2d.run import Run
 
 FRAMES_PER_SECOND = "frames_per_second"

@@ -12,7 +12,7 @@ from torch.optim import SGD, AdamW, Optimizer
 from yacs.config import CfgNode
 
 from baselines.onenet.engine.schedule import BASE_LR
-from os2d.modeling.choices import choose
+from os2d.choices import choose
 
 BACKBONE = "backbone"
 """A parameter with this in its name learns at its own rate."""

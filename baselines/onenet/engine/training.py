@@ -29,12 +29,12 @@ from baselines.onenet.engine.start_weights import FINAL, checkpoint_name, load_s
 from baselines.onenet.engine.training_step import TrainingStep, training_precision
 from baselines.onenet.modeling.losses import Criterion
 from baselines.onenet.modeling.model import build_model
-from os2d.engine.distributed import any_of, process_group, take_state_of_first, wait_for_all
+from os2d.distributed import any_of, process_group, take_state_of_first, wait_for_all
 from os2d.engine.meters import Meters
-from os2d.engine.metric_names import running
 from os2d.engine.optimisation import current_lr
 from os2d.engine.training_state import on_cpu, resume_optimizer
 from os2d.engine.training_step import DeferredOutcome, build_scaler
+from os2d.metric_names import running
 from os2d.run import Run
 
 logger = logging.getLogger(__name__)

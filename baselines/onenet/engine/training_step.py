@@ -17,7 +17,7 @@ from baselines.onenet.engine.optimisation import clipping
 from baselines.onenet.modeling.losses import Criterion
 from baselines.onenet.modeling.model import OneNet
 from baselines.onenet.structures import Targets
-from os2d.engine.distributed import sum_gradients, sum_over_processes, world_size
+from os2d.distributed import sum_gradients, sum_over_processes, world_size
 from os2d.engine.guarded_update import update_if
 from os2d.engine.optimisation import trainable_parameters
 from os2d.engine.training_step import StepOutcome

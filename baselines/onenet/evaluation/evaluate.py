@@ -17,7 +17,7 @@ from baselines.onenet.evaluation.crowdhuman import crowdhuman_metrics
 from baselines.onenet.evaluation.results import Results
 from baselines.onenet.modeling.model import OneNet
 from baselines.onenet.structures import Detections
-from os2d.engine.distributed import from_first, gather, rank
+from os2d.distributed import from_first, gather, rank
 from os2d.engine.precision_recall import curve_file
 from os2d.engine.sharding import my_share
 from os2d.structures.sizes import Size

@@ -10,7 +10,7 @@ from torch.nn.functional import max_pool2d, relu
 from yacs.config import CfgNode
 
 from baselines.onenet.modeling.convolution import NormedConv2d
-from os2d.modeling.choices import choose
+from os2d.choices import choose
 
 STEM_CHANNELS = 64
 STRIDES: Mapping[str, int] = {"res2": 4, "res3": 8, "res4": 16, "res5": 32}

@@ -12,7 +12,7 @@ from baselines.onenet.modeling.centernet_head import CenterNetHead
 from baselines.onenet.modeling.fcos_head import FcosHead
 from baselines.onenet.modeling.neck import Neck
 from baselines.onenet.modeling.retinanet_head import RetinaNetHead
-from os2d.modeling.choices import choose
+from os2d.choices import choose
 
 
 def build_head(config: CfgNode, channels: Mapping[str, int]) -> nn.Module:

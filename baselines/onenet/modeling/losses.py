@@ -20,8 +20,8 @@ from baselines.onenet.modeling.matcher import MATCHERS, Pairs
 from baselines.onenet.modeling.matching_cost import Compared, CostWeights, MatchingCost
 from baselines.onenet.modeling.overlap import generalised_iou
 from baselines.onenet.structures import HeadOutput, Targets
-from os2d.engine.distributed import sum_over_processes, world_size
-from os2d.modeling.choices import choose
+from os2d.choices import choose
+from os2d.distributed import sum_over_processes, world_size
 
 COMPARED_WITH_PRE_DEFINE = {
     "CenterNet": Compared.CENTRES,

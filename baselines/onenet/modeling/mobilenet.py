@@ -10,7 +10,7 @@ from torchvision.models import mobilenet_v2, mobilenet_v3_large, mobilenet_v3_sm
 from torchvision.ops import FrozenBatchNorm2d
 from yacs.config import CfgNode
 
-from os2d.modeling.choices import choose
+from os2d.choices import choose
 
 
 class _Network(NamedTuple):

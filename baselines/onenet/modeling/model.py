@@ -22,7 +22,7 @@ from baselines.onenet.modeling.losses import Criterion
 from baselines.onenet.modeling.mobilenet import MobileNet, build_mobilenet
 from baselines.onenet.modeling.predictions import Predictions
 from baselines.onenet.structures import Detections, HeadOutput, Targets
-from os2d.modeling.choices import choose
+from os2d.choices import choose
 from os2d.modeling.precision import FORMATS
 from os2d.modeling.weight_cache import WeightCache
 from os2d.structures.sizes import Size

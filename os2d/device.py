@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from yacs.config import CfgNode
 
-from os2d.engine.distributed import launch
+from os2d.distributed import launch
 from os2d.errors import DeviceError
 
 

@@ -7,11 +7,11 @@ from functools import partial
 from pathlib import Path
 
 from os2d.data.generated_folder import ensure_folder
-from os2d.data.miniature.coco import write_coco
-from os2d.data.miniature.imagenet import write_imagenet
-from os2d.data.miniature.instre import write_instre
-from os2d.data.miniature.parameters import MiniatureParameters, miniature_folder
-from os2d.data.miniature.retail import write_retail_sets
+from os2d.miniature.coco import write_coco
+from os2d.miniature.imagenet import write_imagenet
+from os2d.miniature.instre import write_instre
+from os2d.miniature.parameters import MiniatureParameters, miniature_folder
+from os2d.miniature.retail import write_retail_sets
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ def ensure_miniature(data_root: Path, parameters: MiniatureParameters | None = N
 
 
 def _write(folder: Path, parameters: MiniatureParameters) -> None:
-    from os2d.data.miniature.weights import write_weights  # torch: planning must not wait for it every time
+    from os2d.miniature.weights import write_weights  # torch: planning must not wait for it every time
 
     logger.info("writing the miniature of the published data sets")
     for write in WRITERS:

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from os2d.data.miniature.parameters import MiniatureParameters
-from os2d.data.miniature.photo import draw_photo, save_photo
-from os2d.data.miniature.products import invent_products, random_generator
 from os2d.data.shelf.product import Product
+from os2d.miniature.parameters import MiniatureParameters
+from os2d.miniature.photo import draw_photo, save_photo
+from os2d.miniature.products import invent_products, random_generator
 
 CATEGORIES = ("carton", "bottle", "can")
 PHOTOS = {"train2017": 27, "val2017": 9}

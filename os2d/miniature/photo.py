@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from os2d.data.miniature.parameters import SHELVES
 from os2d.data.shelf.light import photograph
 from os2d.data.shelf.product import Product
+from os2d.miniature.parameters import SHELVES
 
 Box = tuple[int, int, int, int]
 JPEG_QUALITY = 92

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from os2d.data.catalog import EPISODES_FILE, REPMET_FOLDER, ROIDB_FILE, TEST_CLASSES_FILE
-from os2d.data.miniature.parameters import MiniatureParameters
-from os2d.data.miniature.photo import Photo, draw_photo, save_photo
-from os2d.data.miniature.products import invent_products, random_generator
 from os2d.data.repmet import PREFIX
 from os2d.data.shelf.product import Product
+from os2d.miniature.parameters import MiniatureParameters
+from os2d.miniature.photo import Photo, draw_photo, save_photo
+from os2d.miniature.products import invent_products, random_generator
 
 TEST_WNIDS = tuple(f"n0100000{number}" for number in range(7))
 TRAINING_WNIDS = tuple(f"n0200000{number}" for number in range(5))

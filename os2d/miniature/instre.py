@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from os2d.data.instre import GROUND_TRUTH
-from os2d.data.miniature.parameters import MiniatureParameters
-from os2d.data.miniature.photo import Box, draw_photo, save_photo
-from os2d.data.miniature.products import invent_products, random_generator
 from os2d.data.shelf.product import Product
+from os2d.miniature.parameters import MiniatureParameters
+from os2d.miniature.photo import Box, draw_photo, save_photo
+from os2d.miniature.products import invent_products, random_generator
 
 CLASSES = 20
 """Of each part; the least number of which 5 % are a class."""

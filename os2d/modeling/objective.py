@@ -16,10 +16,10 @@ from torch import Tensor
 from torch.nn.functional import relu, smooth_l1_loss
 from yacs.config import CfgNode
 
-from os2d.engine.metric_names import CLASS_OBJECTIVES, class_loss_names
+from os2d.choices import choose
 from os2d.errors import ConfigError
 from os2d.modeling.assignment import IGNORED
-from os2d.modeling.choices import choose
+from os2d.modeling.loss_names import CLASS_OBJECTIVES, class_loss_names
 
 TRIVIAL_LOSS = 1e-5
 """A label whose hardest negative loses less than this has no negatives to learn from."""

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from os2d.data.miniature.parameters import SHELVES, MiniatureParameters
-from os2d.data.miniature.photo import save_photo
-from os2d.data.miniature.products import class_image, invent_products, random_generator
 from os2d.data.shelf.product import Product
 from os2d.data.shelf.scene import Item, draw_scene
+from os2d.miniature.parameters import SHELVES, MiniatureParameters
+from os2d.miniature.photo import save_photo
+from os2d.miniature.products import class_image, invent_products, random_generator
 
 COLUMNS = (
     *("imageid", "imagefilename", "classid", "classfilename", "gtbboxid", "difficult"),

@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from os2d.data.miniature.parameters import CHANNELS, KERNEL_SIZES, TEMPLATE_GRID, MiniatureParameters
-from os2d.data.miniature.products import random_generator
+from os2d.miniature.parameters import CHANNELS, KERNEL_SIZES, TEMPLATE_GRID, MiniatureParameters
+from os2d.miniature.products import random_generator
 from os2d.modeling.conversion import caffe2_cirtorch, cirtorch, weakalign
 from os2d.modeling.conversion.resnet import STAGES, STEM, renamed_start, resnet_shapes
 from os2d.modeling.conversion.torchvision_to_detectron2 import name_in_detectron2
