@@ -8,9 +8,7 @@ import numpy as np
 import pytest
 
 SYSTEMS = ("os2d", "onenet", "baselines")
-NOT_BUILT: dict[str, str] = {}
-"""Case -> why no test reads it."""
-
+OUR_SET = Path(__file__).resolve().parents[1] / "data" / "golden"
 NOT_CASES = {"README.md", "inputs.py"}
 
 
@@ -48,10 +46,10 @@ class Golden:
         self.opened: set[str] = set()
 
     def path(self, name: str) -> Path:
-        """Path of a declared case; the test is skipped where this set does not have it."""
+        """Path of a declared case; the test is skipped where a set that is not ours does not have it."""
         assert name in self.declared, f"declare {name} with @pytest.mark.reads"
         self.opened.add(name)
-        if not (self.folder / name).exists():
+        if not (self.folder / name).exists() and self.folder != OUR_SET:
             pytest.skip(f"{name} is not part of the golden set {self.folder}")
         return self.folder / name
 

@@ -18,7 +18,6 @@ NETWORKS = ("r18_dcn", "r18_nodcn", "r50_dcn", "r50_nodcn", "fcos", "retinanet")
 STEPS = ("r18_nodcn", "r18_dcn")
 OPTIMISERS = ("r18_dcn", "r50_nodcn_bm01", "fcos", "sgd_r18_nodcn")
 MATCHERS = {"mincost": "MinCost", "hungarian": "Hungarian"}
-COLUMNS = ("loss_ce", "loss_bbox", "loss_giou")
 SMALL_GRADIENT = 1e-3
 """Gradient norms below this part of the largest are rounding noise."""
 
