@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from orchestration.describe import Experiment, Need, Resources, Variant
 from orchestration.plan import plan
-from orchestration.signature import canonical_json, flatten, nest, with_values
+from orchestration.signature import canonical_json, flatten, nest, signature_of, with_values
 
 TASK = "tests.integration.counting_task:task"
 
@@ -49,6 +49,14 @@ def test_a_changed_value_changes_the_signature(one, other):
         return canonical_json(plan([Experiment("e", TASK, config=values)]).trials[0].config)
 
     assert (signature(one) == signature(other)) == (meaning(one) == meaning(other))
+
+
+def test_the_text_and_the_hash_of_a_value_stay_what_they_are():
+    """Others would have every trial that is done run again."""
+    value = {"b": (1, 0.5, "é"), "a": {"z": True, "y": None, "x": -0.0}, "c": math.inf}
+    assert canonical_json(value) == '{"a":{"x":-0.0,"y":null,"z":true},"b":[1,0.5,"é"],"c":Infinity}'
+    known = "09ad9fd2fb648cb2f62141215828ea00a62c299db05d20aa9ade2f527a301cc6"
+    assert signature_of({"b": '"é"', "a": "1"}) == known
 
 
 def test_a_default_written_out_is_the_same_trial():
