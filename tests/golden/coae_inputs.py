@@ -1,8 +1,10 @@
-"""Building the network of CoAE as its golden cases were measured."""
+"""Building the network and the data of CoAE as its golden cases were measured."""
 
 import json
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from fill import fill_state_dict
 from golden_cases import Case
@@ -10,6 +12,7 @@ from torch import Tensor, nn
 
 from baselines.coae.config import default_config
 from baselines.coae.modeling.model import CoAE, build_coae
+from os2d.data.dataset import DatasetOneShotDetection
 
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 
@@ -30,6 +33,26 @@ def filled_network(case: Case, **overrides: object) -> CoAE:
     model = build_coae(config, torch.Generator().manual_seed(0))
     filled(case, "", model)
     return model
+
+
+def dataset_in(folder: Path, annotations: np.ndarray) -> DatasetOneShotDetection:
+    """Return the data set of pictures ``<image>.png`` and ``class<class>.png`` in a folder.
+
+    A row of the annotations is image, class, whether it is difficult, and left, top, right, bottom as shares.
+    """
+    image_ids, class_ids, difficult = annotations[:, :3].astype(int).T
+    frame = pd.DataFrame(
+        {
+            "imageid": image_ids,
+            "imagefilename": [f"{i}.png" for i in image_ids],
+            "classid": class_ids,
+            "classfilename": [f"class{c}.png" for c in class_ids],
+            "gtbboxid": range(len(annotations)),
+            "difficult": difficult,
+            **dict(zip(("lx", "ty", "rx", "by"), annotations[:, 3:].T, strict=True)),
+        }
+    )
+    return DatasetOneShotDetection(frame, folder, folder, "toy", image_size=1000)
 
 
 def normalised(images_u8: np.ndarray) -> Tensor:

@@ -2,9 +2,9 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
+from coae_inputs import dataset_in
 from golden_cases import Case, Golden
 from PIL import Image
 
@@ -46,19 +46,7 @@ def flat_dataset(case: Case, folder: Path) -> DatasetOneShotDetection:
     numbers = [int(name) for name in json.loads(str(case["class_order"]))[1:]]
     for level, class_id in enumerate(numbers, start=1):
         Image.new("RGB", (30, 30), (level,) * 3).save(folder / f"class{class_id}.png")
-    image_ids, class_ids = rows[:, 0].astype(int), rows[:, 1].astype(int)
-    frame = pd.DataFrame(
-        {
-            "imageid": image_ids,
-            "imagefilename": [f"{i}.png" for i in image_ids],
-            "classid": class_ids,
-            "classfilename": [f"class{c}.png" for c in class_ids],
-            "gtbboxid": range(len(rows)),
-            "difficult": rows[:, 2].astype(int),
-            **dict(zip(("lx", "ty", "rx", "by"), rows[:, 3:].T, strict=True)),
-        }
-    )
-    return DatasetOneShotDetection(frame, folder, folder, "flat", image_size=1000)
+    return dataset_in(folder, rows)
 
 
 def boxes_as_a_set(sample: Sample) -> list[list[float]]:

@@ -2,10 +2,9 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
-from coae_inputs import filled_network, matched_share
+from coae_inputs import dataset_in, filled_network, matched_share
 from golden_cases import Case, Golden
 from PIL import Image
 
@@ -53,20 +52,8 @@ def toy_dataset(case: Case, folder: Path) -> DatasetOneShotDetection:
     for k, class_id in enumerate(case["class_ids"].tolist()):
         Image.fromarray(case[f"class_image_{k}"]).save(folder / f"class{class_id}.png")
     truth = case["f64_gt"]
-    image_ids, class_ids = truth[:, 0].astype(int), truth[:, 1].astype(int)
-    sizes = np.array([images[i].shape[1::-1] * 2 for i in image_ids])
-    frame = pd.DataFrame(
-        {
-            "imageid": image_ids,
-            "imagefilename": [f"{i}.png" for i in image_ids],
-            "classid": class_ids,
-            "classfilename": [f"class{c}.png" for c in class_ids],
-            "gtbboxid": range(len(truth)),
-            "difficult": truth[:, 2].astype(int),
-            **dict(zip(("lx", "ty", "rx", "by"), (truth[:, 3:] / sizes).T, strict=True)),
-        }
-    )
-    return DatasetOneShotDetection(frame, folder, folder, "toy", image_size=1000)
+    sizes = np.array([images[i].shape[1::-1] * 2 for i in truth[:, 0].astype(int)])
+    return dataset_in(folder, np.concatenate([truth[:, :3], truth[:, 3:] / sizes], axis=1))
 
 
 @pytest.mark.slow
