@@ -13,21 +13,21 @@ def test_seeds_are_counted_or_listed():
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    ("wrong", "message"),
     [
-        {"seeds": ()},
-        {"seeds": (1, 1)},
-        {"seeds": (-1,)},
-        {"seeds": (0.5,)},
-        {"variants": [Variant("a"), Variant("a")]},
-        {"name": ""},
-        {"name": "a/b"},
-        {"name": "../up"},
-        {"name": "a\n"},
+        ({"seeds": ()}, "seeds: the list is empty"),
+        ({"seeds": (1, 1)}, "seeds: 1 given more than once"),
+        ({"seeds": (-1,)}, "seeds: expected whole numbers from 0 on, got -1"),
+        ({"seeds": (0.5,)}, r"seeds: expected whole numbers from 0 on, got 0\.5"),
+        ({"variants": [Variant("a"), Variant("a")]}, "variants: a given more than once"),
+        ({"name": ""}, "Experiment: name ''"),
+        ({"name": "a/b"}, "Experiment: name 'a/b'"),
+        ({"name": "../up"}, r"Experiment: name '\.\./up'"),
+        ({"name": "a\n"}, r"Experiment: name 'a\\n'"),
     ],
 )
-def test_an_experiment_that_cannot_be_run_is_refused(wrong):
-    with pytest.raises(DescriptionError):
+def test_an_experiment_that_cannot_be_run_is_refused(wrong, message):
+    with pytest.raises(DescriptionError, match=message):
         Experiment(**{"name": "e", "task": "m:t", **wrong})
 
 
@@ -68,7 +68,7 @@ def test_a_trial_has_one_process_for_each_whole_card_unless_it_says_otherwise():
 
 def test_a_need_is_written_with_a_slash_or_with_two_names():
     assert Need("training/rll") == Need("training", "rll")
-    with pytest.raises(DescriptionError):
+    with pytest.raises(DescriptionError, match="two different variants are named"):
         Need("training/rll", "other")
 
 

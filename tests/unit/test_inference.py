@@ -191,6 +191,10 @@ def test_cells_last_is_another_layout_of_the_same_correlation() -> None:
     torch.testing.assert_close(cells_last.movedim(-1, 2).flatten(0, 1), correlate(features, templates))
 
 
+def test_features_without_length_are_similar_to_nothing() -> None:
+    assert normalise(torch.zeros(1, 3, 2, 2)).eq(0).all()
+
+
 def test_lengths_are_measured_in_float32() -> None:
     features = torch.full((1, 4096, 1, 1), 0.25, dtype=torch.bfloat16)
     assert normalise(features).dtype is torch.float32

@@ -58,8 +58,10 @@ def test_a_resumed_training_sees_the_batches_it_would_have_seen(config: CfgNode)
 
 
 def test_a_sample_is_an_image_with_its_objects(config: CfgNode) -> None:
+    with_objects = 0
     for batch in build_train_loader(config):
         for sample in batch:
+            with_objects += len(sample.targets)
             _, height, width = sample.image.shape
             assert sample.image.dtype == torch.uint8
             assert min(height, width) in (24, 32, 40) or max(height, width) == 60
@@ -68,6 +70,7 @@ def test_a_sample_is_an_image_with_its_objects(config: CfgNode) -> None:
             assert (sample.targets.boxes_N4[:, 2:] <= torch.tensor([width, height])).all()
             assert len(sample.targets) <= (sample.image_id != 5)
             assert all(k == sample.image_id % 2 for k in sample.targets.classes_N.tolist())
+    assert with_objects > 4
 
 
 def test_images_without_objects_are_left_out_on_demand(config: CfgNode) -> None:

@@ -115,7 +115,10 @@ def test_a_location_whose_prediction_is_no_number_is_not_matched(matcher: str) -
     with torch.no_grad():
         output.boxes_B4L[0, :, 2] = torch.nan
         output.boxes_B4L[0, 3, 4] = torch.inf
-    losses = criterion(matcher).unweighted(output, random_targets([3], 3))
+    ours = criterion(matcher)
+    pairs = ours.match(ours.cost(output, joined([3])), joined([3]))
+    assert not {2, 4} & set(pairs.location_P.tolist())
+    losses = ours.unweighted(output, random_targets([3], 3))
     assert all(loss.isfinite() for loss in losses.values())
 
 

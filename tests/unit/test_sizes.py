@@ -26,6 +26,7 @@ def test_scaled_to_area_keeps_the_area_from_above(w: int, h: int, side: float) -
     scaled = scaled_to_area(Size(w, h), side)
     assert min(scaled) >= 1
     assert scaled.w * scaled.h <= side**2 * (1 + 1e-9) or 1 in scaled
+    assert (scaled.w + 1) * (scaled.h + 1) >= side**2 * (1 - 1e-9)
 
 
 def test_scaled_rounds_down_and_never_vanishes() -> None:

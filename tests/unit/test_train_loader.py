@@ -11,6 +11,7 @@ from os2d.data.dataset import DatasetOneShotDetection, build_dataset
 from os2d.data.normalisation import to_tensor
 from os2d.data.train_loader import TrainBatch, TrainBatches, build_train_loader
 from os2d.errors import DataError
+from os2d.modeling.assignment import IGNORED, NEGATIVE, POSITIVE
 from os2d.modeling.box_coder import BoxCoder
 from os2d.structures.boxes import BoxList
 from os2d.structures.sizes import Size
@@ -112,12 +113,15 @@ def test_boxes_map_back_to_where_they_were_annotated(dataset: DatasetOneShotDete
 def test_labels_are_positions_in_the_classes_of_the_batch(dataset: DatasetOneShotDetection, config: CfgNode) -> None:
     config.train.class_batch_size = 1
     batches = TrainBatches(dataset, config, CODER, seed=0)
+    labelled = 0
     for batch in map(batches.__getitem__, range(6)):
         assert len(batch.class_ids) == 1
         for image_id, boxes in zip(batch.image_ids, batch.boxes, strict=True):
             named = dataset.boxes(image_id).field("labels")
             kept = boxes.field("labels") == 0
             assert (named[kept] == batch.class_ids[0]).all()
+            labelled += int(kept.sum())
+    assert labelled >= 6
 
 
 def test_every_augmentation_may_be_on(dataset: DatasetOneShotDetection, config: CfgNode) -> None:
@@ -129,9 +133,11 @@ def test_every_augmentation_may_be_on(dataset: DatasetOneShotDetection, config: 
     ):
         config.train.augment[key] = True
     batches = TrainBatches(dataset, config, CODER, seed=0)
+    targets = set()
     for batch in map(batches.__getitem__, range(6)):
         assert batch.images.isfinite().all()
-        assert batch.cls_targets.unique().tolist()
+        targets |= set(batch.cls_targets.unique().tolist())
+    assert targets == {POSITIVE, NEGATIVE, IGNORED}
 
 
 def test_extra_class_images_are_crops_of_training_objects(dataset: DatasetOneShotDetection, config: CfgNode) -> None:
