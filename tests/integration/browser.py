@@ -31,6 +31,7 @@ SWITCHES = (
 )
 UNLIMITED = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
 ANSWER_SECONDS = 120.0
+CLOSE_SECONDS = 10.0
 Place = tuple[float, float]
 """Pixels of the window, to the right and down."""
 KEYS = {"Tab": 9, "Enter": 13, "Escape": 27, "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}
@@ -73,8 +74,12 @@ class Browser:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._process.kill()
-        self._process.wait()
+        try:
+            self._send("Browser.close", {})  # by itself it removes what it has put among the temporary files
+            self._process.wait(CLOSE_SECONDS)
+        except (OSError, subprocess.TimeoutExpired):
+            self._process.kill()
+            self._process.wait()
         os.close(self._input)
         os.close(self._output)
 
@@ -163,16 +168,19 @@ class Browser:
 
     def call(self, method: str, **params: Any) -> dict[str, Any]:
         """Return the answer to a command of the Chrome DevTools Protocol."""
-        number = next(self._numbers)
-        command = {"id": number, "method": method, "params": params}
-        os.write(
-            self._output, json.dumps(command | ({"sessionId": self._session} if self._session else {})).encode() + b"\0"
-        )
+        number = self._send(method, params, self._session)
         deadline = time.monotonic() + ANSWER_SECONDS
         while (message := self._message(deadline)).get("id") != number:
             self._take(message)
         assert "error" not in message, f"{method}: {message['error']}"
         return message["result"]
+
+    def _send(self, method: str, params: dict[str, Any], session: str = "") -> int:
+        """Send a command to a tab, or to the browser itself; return the number of the answer to come."""
+        number = next(self._numbers)
+        command = {"id": number, "method": method, "params": params, **({"sessionId": session} if session else {})}
+        os.write(self._output, json.dumps(command).encode() + b"\0")
+        return number
 
     def _drawn(self) -> None:
         self.value("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")

@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,8 @@ FILES = sorted(
 
 
 @pytest.mark.parametrize("file", FILES, ids=str)
-def test_examples_in_docstrings(file: Path) -> None:
+def test_examples_in_docstrings(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # an example makes a folder and leaves it to its reader
     module = importlib.import_module(".".join(file.with_suffix("").parts))
     found = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE)
     assert found.attempted

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from orchestration.attempt import Outcome
 from orchestration.describe import Column, Table
@@ -15,7 +16,9 @@ from tests.unit.trial_folders import create, done, end, finish, log, make_plan, 
 
 
 def artifact(store, run, path):
-    return Path(store._client.download_artifacts(run.run_id, path))
+    """Return the bytes of a file that lies beside a run."""
+    with TemporaryDirectory() as folder:
+        return Path(store._client.download_artifacts(run.run_id, path, folder)).read_bytes()
 
 
 def test_what_ran_it_is_told_in_tags(root, monkeypatch):
@@ -37,7 +40,7 @@ def test_long_parameters_become_artifacts(root):
     run = runs["base-seed0"]
     assert run.params == {"short": "1"}
     assert run.tags["oneshot.long_params"] == "params/note.txt"
-    assert artifact(store, run, "params/note.txt").read_text() == long
+    assert artifact(store, run, "params/note.txt").decode() == long
 
 
 def test_artifacts_are_copied_when_the_trial_is_done(root):
@@ -50,9 +53,9 @@ def test_artifacts_are_copied_when_the_trial_is_done(root):
     sync(root)
     store, runs = stored(root)
     run = runs["base-seed0"]
-    assert artifact(store, run, "pictures/a.png").read_bytes() == b"picture"
-    assert "max_iter: 20" in artifact(store, run, "config.yaml").read_text()
-    assert json.loads(artifact(store, run, "provenance.json").read_text()) == [{"attempt": 1, "host": "here"}]
+    assert artifact(store, run, "pictures/a.png") == b"picture"
+    assert "max_iter: 20" in artifact(store, run, "config.yaml").decode()
+    assert json.loads(artifact(store, run, "provenance.json")) == [{"attempt": 1, "host": "here"}]
     assert (root / "mlartifacts" / "losses" / run.run_id / "artifacts" / "config.yaml").is_file()
 
 
@@ -104,7 +107,7 @@ def test_checkpoints_are_named_and_not_copied(root):
     finish(folder, attempt, {"loss": 1.0})
     sync(root)
     store, runs = stored(root)
-    listed = artifact(store, runs["base-seed0"], "checkpoints.txt").read_text()
+    listed = artifact(store, runs["base-seed0"], "checkpoints.txt").decode()
     assert f"{folder.checkpoints / 'best.pth'}  7 bytes" in listed
     assert not list((root / "mlartifacts").rglob("*.pth"))
 
@@ -117,7 +120,7 @@ def test_the_experiment_lists_its_trials_once_none_is_running(root):
     assert not list((root / "mlartifacts").rglob("trials.csv"))
     end(attempt, Outcome.FAILED)
     sync(root)
-    head, *lines = artifact(store, parent(root), "trials.csv").read_text().splitlines()
+    head, *lines = artifact(store, parent(root), "trials.csv").decode().splitlines()
     assert head == f"trial,variant,seed,state,loss,{MAP},group,signature"
     assert [line.split(",")[:6] for line in lines] == [
         ["other-seed0", "other", "0", "failed", "", ""],
@@ -132,7 +135,7 @@ def test_tables_are_kept_beside_the_experiment(root):
     (table,) = table_results(plan, root, None, from_folders=False)
     assert table.cells[0][0].mean == 0.5
     store, _ = stored(root)
-    assert "0.50" in artifact(store, parent(root), "tables/main.md").read_text()
+    assert "0.50" in artifact(store, parent(root), "tables/main.md").decode()
     assert {file.name for file in (root / "mlartifacts").rglob("main.*")} == {
         "main.md",
         "main.tex",
