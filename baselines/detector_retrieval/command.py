@@ -1,4 +1,4 @@
-"""What the command lines of detector + retrieval share: a task in a folder, and where prepared data lies."""
+"""What the command lines of detector + retrieval share: a task, run in a folder."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ from pathlib import Path
 
 from yacs.config import CfgNode
 
-from baselines.detector_retrieval.retrieval.needs import DATA_FOLDER_NAME
 from os2d.command import final_line, start_log
 from os2d.console import ConsoleRun
-from os2d.data.catalog import resolved_root
 from os2d.run import Task
 
 logger = logging.getLogger("baselines.detector_retrieval")
@@ -24,8 +22,3 @@ def run_task(task: Task, config: CfgNode, folder: Path | None) -> None:
         logger.info("configuration:\n%s", config)
         metrics = task(config, run)
         logger.info(final_line(metrics))
-
-
-def retrieval_folder(given: str | None) -> Path:
-    """Return the folder of prepared retrieval data sets: the given one, else ``retrieval`` below the data root."""
-    return Path(given).expanduser() if given else resolved_root(None) / DATA_FOLDER_NAME

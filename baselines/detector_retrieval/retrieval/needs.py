@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from baselines.detector_retrieval.kept_files import kept_file
+from os2d.data.catalog import resolved_root
 from os2d.errors import ConfigError
 from os2d.run import Run
 
@@ -14,12 +15,14 @@ DATA_INPUT, NETWORK_INPUT, WHITENING_INPUT = "data", "retrieval", "whitening"
 WHITENING_FILE = "whitening.pth"
 
 PREPARED_FOLDER = "retrieval_data"
-"""Where the task that prepares data sets puts them."""
-
-DATA_FOLDER_NAME = "retrieval"
-"""Where the command lines put them, below the data root."""
+"""Where the task that prepares data sets puts them, unless it is told a folder."""
 
 BEST_CHECKPOINT, EPOCH_CHECKPOINT = "model_best.pth.tar", "model_epoch{}.pth.tar"
+
+
+def command_line_folder(given: str | None) -> Path:
+    """Return the folder of prepared data sets for a command: the given one, else ``retrieval`` below the data root."""
+    return Path(given).expanduser() if given else resolved_root(None) / "retrieval"
 
 
 def data_folder(path: str, run: Run) -> Path:

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 from yacs.config import CfgNode
 
-from baselines.detector_retrieval import tasks
-from baselines.detector_retrieval.command import retrieval_folder, run_task
+from baselines.detector_retrieval.command import run_task
+from baselines.detector_retrieval.retrieval import tasks
+from baselines.detector_retrieval.retrieval.needs import command_line_folder
 from os2d.command import EXIT_CODES, exit_code_of
 from os2d.errors import ConfigError
 
@@ -56,7 +57,7 @@ def config_of(options: argparse.Namespace) -> CfgNode:
     prepare.random_crops = options.num_random_crops_per_image
     prepare.positive_iou, prepare.negative_iou = options.iou_pos_threshold, options.iou_neg_threshold
     prepare.pairs_per_object = options.num_queries_image_to_image
-    config.output.path = str(retrieval_folder(options.data_folder))
+    config.output.path = str(command_line_folder(options.data_folder))
     config.freeze()
     return config
 

@@ -11,12 +11,13 @@ from pathlib import Path
 
 from yacs.config import CfgNode
 
-from baselines.detector_retrieval import tasks
-from baselines.detector_retrieval.command import retrieval_folder, run_task
+from baselines.detector_retrieval.command import run_task
+from baselines.detector_retrieval.retrieval import tasks
 from baselines.detector_retrieval.retrieval.descriptors import EVALUATION_SCALES, ONE_SCALE, TRAINING_SCALES
-from baselines.detector_retrieval.retrieval.needs import WHITENING_FILE
+from baselines.detector_retrieval.retrieval.needs import WHITENING_FILE, command_line_folder
 from os2d.choices import choose
 from os2d.command import EXIT_CODES, exit_code_of
+from os2d.whole_file import whole_file
 
 SCALES = {
     "[1,2**(1/2),1/2**(1/2)]": TRAINING_SCALES,
@@ -52,7 +53,7 @@ def config_of(options: argparse.Namespace) -> CfgNode:
     config = tasks.retrieval_whiten.default_config()
     config.is_cuda = not options.cpu
     config.network = options.network_path
-    config.data.path = str(retrieval_folder(options.data_folder))
+    config.data.path = str(command_line_folder(options.data_folder))
     config.data.train = options.whitening
     config.data.tests = [name for name in options.datasets.split(",") if name]
     config.data.image_size = options.image_size
@@ -66,7 +67,8 @@ def _learn(options: argparse.Namespace) -> None:
     target = Path(f"{options.network_path}_{options.whitening}_whiten.pth")
     with tempfile.TemporaryDirectory() as folder:
         run_task(tasks.retrieval_whiten, config_of(options), Path(folder))
-        shutil.move(Path(folder) / WHITENING_FILE, target)
+        with whole_file(target) as unfinished:
+            shutil.move(Path(folder) / WHITENING_FILE, unfinished)
 
 
 if __name__ == "__main__":

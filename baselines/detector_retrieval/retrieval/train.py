@@ -12,8 +12,9 @@ from pathlib import Path
 
 from yacs.config import CfgNode
 
-from baselines.detector_retrieval import tasks
-from baselines.detector_retrieval.command import retrieval_folder, run_task
+from baselines.detector_retrieval.command import run_task
+from baselines.detector_retrieval.retrieval import tasks
+from baselines.detector_retrieval.retrieval.needs import command_line_folder
 from os2d.command import EXIT_CODES, exit_code_of
 from os2d.errors import ConfigError
 
@@ -71,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--lr", "--learning-rate", type=float, default=1e-6)
     add("--momentum", type=float, default=0.9)
     add("--weight-decay", "--wd", type=float, default=1e-4)
-    add("--print-freq", type=int, default=10, help=argparse.SUPPRESS)
+    add("--print-freq", type=int, default=10, help="accepted from old launchers; the log has a line per epoch")
     add("--save_freq", type=int, default=0, help="keep the network of every so many epochs")
     add("--resume", default="", help="accepted from old launchers; an interrupted training is resumed in any case")
     add("--data-folder", help="folder of the prepared data sets; default: retrieval/ in the folder of the data sets")
@@ -90,7 +91,7 @@ def config_of(options: argparse.Namespace) -> CfgNode:
             raise ConfigError(f"--{option.replace('_', '-')}: does not exist in this program; leave it out")
     config = tasks.retrieval_train.default_config()
     config.is_cuda = not options.cpu
-    config.data.path = str(retrieval_folder(options.data_folder))
+    config.data.path = str(command_line_folder(options.data_folder))
     config.data.train, config.data.tests = options.training_dataset, options.test_datasets.split(",")
     config.data.image_size = options.image_size
     config.network.arch, config.network.pooling = options.arch, options.pool

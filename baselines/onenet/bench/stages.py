@@ -13,6 +13,7 @@ from yacs.config import CfgNode
 
 from baselines.onenet.engine.optimisation import build_optimizer
 from baselines.onenet.engine.training_step import TrainingStep
+from baselines.onenet.evaluation.speed import noise_images
 from baselines.onenet.modeling.batch_targets import join_targets
 from baselines.onenet.modeling.inference import detect
 from baselines.onenet.modeling.losses import Criterion
@@ -70,10 +71,8 @@ class Work:
     precision: str
 
     def images(self, count: int) -> list[Tensor]:
-        """Return images on the device: loading them is not measured here."""
-        generator = torch.Generator().manual_seed(count)
-        shape = (count, 3, self.image_size.h, self.image_size.w)
-        return list(torch.randint(256, shape, generator=generator, dtype=torch.uint8).to(self.device))
+        """Return images on the device."""
+        return noise_images(count, self.image_size, self.device)
 
     def targets(self, count: int) -> list[Targets]:
         """Return objects anywhere in the images."""

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from yacs.config import CfgNode
 
-from baselines.onenet.bench.speed import frames_per_second
 from baselines.onenet.config import is_cuda
 from baselines.onenet.data.catalog import find_source
 from baselines.onenet.engine.device import prepare_device
 from baselines.onenet.engine.start_weights import load_start_weights
 from baselines.onenet.evaluation.evaluate import evaluate
+from baselines.onenet.evaluation.speed import frames_per_second
 from baselines.onenet.modeling.model import OneNet, build_model
 from os2d.bench.machine import describe_machine
 from os2d.distributed import process_group

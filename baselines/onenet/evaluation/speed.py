@@ -5,9 +5,9 @@ from __future__ import annotations
 from statistics import median
 
 import torch
+from torch import Tensor
 from yacs.config import CfgNode
 
-from baselines.onenet.bench.stages import Work
 from baselines.onenet.modeling.model import OneNet
 from os2d.bench.clock import time_call
 from os2d.structures.sizes import Size
@@ -27,7 +27,13 @@ def frames_per_second(model: OneNet, config: CfgNode) -> float:
     """
     height = config.INPUT.MIN_SIZE_TEST or UNSIZED
     size = Size(min(round(height * ASPECT_RATIO), config.INPUT.MAX_SIZE_TEST), height)
-    images = Work(config, model.device, size, config.TEST.PRECISION).images(1)
+    images = noise_images(1, size, model.device)
     with torch.no_grad():
         samples = [time_call(lambda: model(images), model.device) for _ in range(WARM_UP + CALLS)]
     return 1 / median(sample.seconds for sample in samples[WARM_UP:])
+
+
+def noise_images(count: int, size: Size, device: torch.device) -> list[Tensor]:
+    """Return images of random bytes on the device: loading them is not measured."""
+    generator = torch.Generator().manual_seed(count)
+    return list(torch.randint(256, (count, 3, size.h, size.w), generator=generator, dtype=torch.uint8).to(device))
