@@ -15,6 +15,7 @@ from baselines.onenet.config import default_config
 from baselines.onenet.data.catalog import data_root
 from baselines.onenet.data.odgt import convert_odgt
 from os2d.command import exit_code_of
+from os2d.whole_file import whole_file
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,7 +37,8 @@ def _convert(root: Path | None, splits: Sequence[str]) -> None:
         content = convert_odgt(root / f"annotation_{split}.odgt", root / f"CrowdHuman_{split}")
         target = root / "annotations" / f"{split}.json"
         target.parent.mkdir(exist_ok=True)
-        target.write_text(json.dumps(content), encoding="utf-8")
+        with whole_file(target) as unfinished:
+            unfinished.write_text(json.dumps(content), encoding="utf-8")
         print(f"{target}: {len(content['images'])} images, {len(content['annotations'])} boxes")
 
 

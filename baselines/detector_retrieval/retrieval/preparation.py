@@ -11,7 +11,6 @@ The layout and the lists are those of the retrieval toolbox, so that either prog
 
 from __future__ import annotations
 
-import os
 import pickle
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,6 +25,7 @@ from PIL import Image
 from baselines.detector_retrieval.retrieval.crops import Crop, class_crops, crops_of, path_of
 from baselines.detector_retrieval.retrieval.pairs import Overlap, evaluation_queries, training_pairs
 from os2d.data.dataset import DatasetOneShotDetection
+from os2d.whole_file import whole_file
 
 TRAIN, TEST = "train", "test"
 IMAGES_OF_TRAINING, IMAGES_OF_TEST = "ims", "jpg"
@@ -205,6 +205,5 @@ def _test_lists(part: Part, overlap: Overlap, per_object: int, rng: Random) -> d
 
 def _write_pickle(path: Path, content: object) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(pickle.dumps(content))
-    temporary.replace(path)
+    with whole_file(path) as unfinished:
+        unfinished.write_bytes(pickle.dumps(content))

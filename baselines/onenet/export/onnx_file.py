@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.util import find_spec
@@ -16,6 +15,7 @@ from baselines.onenet.export.exported_network import INPUT, OUTPUTS, ExportedNet
 from baselines.onenet.modeling.model import DIVISIBILITY, OneNet
 from os2d.errors import ConfigError, Os2dError
 from os2d.structures.sizes import Size
+from os2d.whole_file import whole_file
 
 OPSET = 19
 """The first one that has DeformConv."""
@@ -78,16 +78,13 @@ def write_onnx(model: OneNet, path: Path, settings: OnnxSettings) -> None:
         network.sample_deformable_convolutions()
     program = _translated(network, settings)
     program.model.metadata_props.update(_metadata(model))
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        program.save(temporary)
-        temporary.replace(path)
+        with whole_file(path) as unfinished:
+            program.save(unfinished)
     except OSError as e:
         raise ExportError(
             f"{path}: cannot be written ({e.strerror}); check the folder and the space on the disk"
         ) from e
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _translated(network: ExportedNetwork, settings: OnnxSettings) -> torch.onnx.ONNXProgram:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from importlib.util import find_spec
 from pathlib import Path
 
 from baselines.onenet.export.onnx_file import ExportError
+from os2d.whole_file import whole_file
 
 WORKSPACE_BYTES = 4 << 30
 
@@ -47,6 +47,5 @@ def build_engine(onnx_file: Path, path: Path, half_precision: bool) -> None:
     engine = builder.build_serialized_network(network, settings)
     if engine is None:
         raise ExportError(f"{onnx_file}: TensorRT could not build an engine; its messages above say why")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(engine)
-    temporary.replace(path)
+    with whole_file(path) as unfinished:
+        unfinished.write_bytes(engine)
