@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +42,24 @@ def load_start_weights(model: Os2d, config: CfgNode, run: Run) -> dict[str, Any]
     Raises:
         CheckpointError: the file is missing, unreadable or of another network.
     """
-    if MODEL_INPUT in run.inputs:
-        path = trained_checkpoint(run.inputs[MODEL_INPUT])
-        logger.info("weights: %s", path)
-        load_init_model(model, path, kept_keys(config.init))
+    trained = needed_network(run, trained_checkpoint, config.init.model or f"random, seed {config.random_seed}")
+    if trained is not None:
+        load_init_model(model, trained, kept_keys(config.init))
         return None
-    logger.info("weights: %s", config.init.model or f"random, seed {config.random_seed}")
     return load_initial_weights(model, config.init)
+
+
+def needed_network(run: Run, find_trained: Callable[[Path], Path], otherwise: str) -> Path | None:
+    """Return the network of the finished run ``model``; None if the run needs none. The log tells what it starts from.
+
+    Args:
+        run: which may need another one.
+        find_trained: folder of a finished training -> its network.
+        otherwise: what it starts from if it needs none, for the log.
+    """
+    trained = find_trained(run.inputs[MODEL_INPUT]) if MODEL_INPUT in run.inputs else None
+    logger.info("weights: %s", trained or otherwise)
+    return trained
 
 
 def trained_checkpoint(folder: Path) -> Path:

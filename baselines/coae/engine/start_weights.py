@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +9,9 @@ from yacs.config import CfgNode
 
 from baselines.coae.modeling.model import CoAE
 from baselines.coae.modeling.weights import load_init_model
-from os2d.engine.initial_weights import MODEL_INPUT
+from os2d.engine.initial_weights import needed_network
 from os2d.errors import CheckpointError
 from os2d.run import Run
-
-logger = logging.getLogger(__name__)
 
 BEST_PREFIX, SUFFIX = "best_model_", ".pth"
 
@@ -38,12 +35,10 @@ def load_start_weights(model: CoAE, config: CfgNode, run: Run) -> dict[str, Any]
     Raises:
         CheckpointError: the file is missing, unreadable or of another network.
     """
-    if MODEL_INPUT in run.inputs:
-        path = trained_checkpoint(run.inputs[MODEL_INPUT])
-        logger.info("weights: %s", path)
-        load_init_model(model, path)
+    trained = needed_network(run, trained_checkpoint, config.init.model or f"random, seed {config.random_seed}")
+    if trained is not None:
+        load_init_model(model, trained)
         return None
-    logger.info("weights: %s", config.init.model or f"random, seed {config.random_seed}")
     return load_init_model(model, config.init.model) if config.init.model else None
 
 

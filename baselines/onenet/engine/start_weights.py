@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from pathlib import Path
 
@@ -10,11 +9,9 @@ from yacs.config import CfgNode
 
 from baselines.onenet.modeling.model import OneNet
 from baselines.onenet.modeling.weights import load_init_model, load_initial_weights
-from os2d.engine.initial_weights import MODEL_INPUT
+from os2d.engine.initial_weights import needed_network
 from os2d.errors import CheckpointError
 from os2d.run import Run
-
-logger = logging.getLogger(__name__)
 
 FINAL = "model_final.pth"
 """The network after the last iteration."""
@@ -31,13 +28,11 @@ def load_start_weights(model: OneNet, config: CfgNode, run: Run) -> None:
     Raises:
         CheckpointError: the file is missing, unreadable or of another network.
     """
-    if MODEL_INPUT in run.inputs:
-        path = trained_checkpoint(run.inputs[MODEL_INPUT])
-        logger.info("weights: %s", path)
-        load_init_model(model, path)
-        return
-    logger.info("weights: %s", config.MODEL.WEIGHTS or f"random, seed {config.SEED}")
-    load_initial_weights(model, config)
+    trained = needed_network(run, trained_checkpoint, config.MODEL.WEIGHTS or f"random, seed {config.SEED}")
+    if trained is not None:
+        load_init_model(model, trained)
+    else:
+        load_initial_weights(model, config)
 
 
 def trained_checkpoint(folder: Path) -> Path:
