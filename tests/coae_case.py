@@ -5,8 +5,6 @@ from pathlib import Path
 from yacs.config import CfgNode
 
 from baselines.coae import tasks
-from os2d.data.shelf.store import draw_shelf
-from tests.small_case import SMALL_SHELF
 
 SMALL_COAE = {
     "is_cuda": False,
@@ -34,11 +32,6 @@ SMALL_COAE = {
     "output.print_iter": 1,
 }
 """Configuration key -> value."""
-
-
-def draw(folder: Path) -> None:
-    """Draw the data."""
-    draw_shelf(folder, SMALL_SHELF)
 
 
 def config_of(shelf: Path, **overrides: object) -> CfgNode:

@@ -1,10 +1,12 @@
-"""Options shared by every test."""
+"""Options and fixtures shared by every test."""
 
 import os
 import signal
 from pathlib import Path
 
 import pytest
+
+from tests.small_case import draw_small_shelf
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # One process per core is running already; more threads of torch would only wait for each other.
@@ -25,6 +27,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="DIR",
         help="folder with golden case files in subfolders os2d, onenet, baselines (default: tests/data/golden)",
     )
+
+
+@pytest.fixture(scope="session")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The smallest generated data, drawn once: no test may change it. Its sets are named ``small-...``."""
+    return draw_small_shelf(tmp_path_factory.mktemp("data") / "small")
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,9 @@
 """The smallest generated data, and the smallest network that can be trained on it."""
 
+from pathlib import Path
+
 from os2d.data.shelf.parameters import ShelfParameters
+from os2d.data.shelf.store import draw_shelf
 
 SMALL_SHELF = ShelfParameters(
     train_classes=4,
@@ -25,3 +28,9 @@ SMALL_NETWORK = {
     "model.transform_net.channels": [8, 8],
 }
 """Configuration key -> value."""
+
+
+def draw_small_shelf(folder: Path) -> Path:
+    """Draw the data and return its folder."""
+    draw_shelf(folder, SMALL_SHELF)
+    return folder

@@ -1,12 +1,14 @@
 """A folder with an experiment file, launches of it, and everything that can go wrong with processes."""
 
 import itertools
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -95,6 +97,10 @@ class Project:
                 pytest.fail(f"workers still run after {seconds} s: {self.live_workers()}")
             time.sleep(0.05)
 
+    def outcomes(self) -> list[str]:
+        """Return the outcomes of all attempts; ``None`` of one that nobody recorded."""
+        return [str(attempt.outcome) for folder in self.runs.folders() for attempt in folder.attempts()]
+
     def numbers(self) -> dict[tuple[str, str], list[tuple[str, int, float]]]:
         """Return (experiment, name) -> every metric at every step."""
         return {
@@ -129,6 +135,12 @@ def interrupt(process: subprocess.Popen[str]) -> tuple[int, float, str]:
     os.killpg(process.pid, signal.SIGINT)
     out, _ = process.communicate(timeout=60)
     return process.returncode, time.monotonic() - begin, out
+
+
+def records(out: str) -> list[dict[str, Any]]:
+    """Return the JSON in what a command printed besides the list of what it will do."""
+    found: list[dict[str, Any]] = json.loads(out[out.index("\n[") if not out.startswith("[") else 0 :])
+    return found
 
 
 def without_addresses(cells):

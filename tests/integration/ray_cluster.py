@@ -18,6 +18,8 @@ from typing import Self
 import psutil
 import pytest
 
+from tests.free_port import free_port
+
 START_SECONDS = 90
 OBJECT_STORE_BYTES = 80_000_000
 SETTINGS = {
@@ -44,7 +46,7 @@ class RayCluster:
         self._size = nodes
         self._folder = Path(tempfile.mkdtemp(prefix="rc-", dir="/tmp"))  # short: it holds unix sockets
         self._nodes: list[subprocess.Popen[bytes]] = []
-        self.address = f"127.0.0.1:{_free_port()}"
+        self.address = f"127.0.0.1:{free_port()}"
         self.token = secrets.token_hex(24)
         self.environment = {
             **SETTINGS,
@@ -146,13 +148,6 @@ class RayCluster:
             except (psutil.NoSuchProcess, ProcessLookupError):
                 continue
         return list(found.values())
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _answers(host: str, port: int) -> bool:

@@ -16,7 +16,7 @@ import pytest
 
 from orchestration.journal import TrialFolder
 from tests.integration.oneshot_project import Project
-from tests.integration.tiny_training import draw
+from tests.small_case import draw_small_shelf
 from tests.unit.trial_folders import put_empty_store
 
 FILE = """
@@ -73,10 +73,6 @@ class TrainingProject(Project):
         """Return signature -> what a training left behind, in values that can be compared bit for bit."""
         return {folder.signature: ending_of(folder) for folder in self.runs.folders()}
 
-    def outcomes(self) -> list[str]:
-        """Return the outcomes of all attempts; ``None`` of one that nobody recorded."""
-        return [str(attempt.outcome) for folder in self.runs.folders() for attempt in folder.attempts()]
-
     def wait_until_logged(self, lines: int, seconds: float = 300) -> None:
         """Wait until so many more lines of metrics were written; a training starts slowly on a busy machine."""
         super().wait_until_logged(lines, seconds)
@@ -118,8 +114,7 @@ class Undisturbed:
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     """The reference: each training once, without a failure; one for all tests of a session."""
-    shelf = tmp_path_factory.mktemp("recovery-data") / "shelf"
-    draw(shelf)
+    shelf = draw_small_shelf(tmp_path_factory.mktemp("recovery-data") / "shelf")
     project = TrainingProject(tmp_path_factory.mktemp("undisturbed"), shelf)
     code, out = project.run("file.py", "--trials", str(MOST_TRIALS), "--cpus", "2")
     assert code == 0, out

@@ -52,10 +52,6 @@ class SlurmProject(Project):
         requests = [folder.request() for folder in self.runs.folders()]
         return sorted(request.job.removeprefix("slurm:") for request in requests if request is not None and request.job)
 
-    def outcomes(self) -> list[str]:
-        """Return the outcomes of all attempts."""
-        return [str(attempt.outcome) for folder in self.runs.folders() for attempt in folder.attempts()]
-
     def output(self) -> str:
         """Return what all jobs printed."""
         return "".join(path.read_text() for path in sorted(self.runs.root.glob(".slurm/*/jobs/*.log")))

@@ -3,7 +3,6 @@
 import base64
 import json
 import signal
-import socket
 import subprocess
 import time
 import urllib.error
@@ -17,6 +16,7 @@ import pytest
 import yaml
 
 from os2d.data.shelf.store import ShelfExample, shelf_example
+from tests.free_port import free_port
 from tests.integration.dockerfile import Container
 from tests.integration.root_copy import RootCopy
 from tests.small_case import SMALL_SHELF
@@ -92,11 +92,6 @@ class Service:
 def start(container: Container, log: Path, command: list[str], healthcheck: list[str], port: int) -> Service:
     variables = {"ONESHOT_SERVE_PORT": str(port), "ONESHOT_SERVE_MODEL": "model"}
     return Service(container, container.start(log, command, **variables), healthcheck, port, log)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 def test_the_container_serves_the_page_and_detects(container: Container, example: ShelfExample, tmp_path: Path):

@@ -1,6 +1,5 @@
 """Two processes train as one does; they are really started by torchrun's module and talk by gloo."""
 
-import json
 import os
 import signal
 import subprocess
@@ -12,9 +11,9 @@ import pytest
 import torch
 from yacs.config import CfgNode
 
-from tests.integration.tiny_training import config_of, draw
+from tests.tiny_training import config_of, logged
 
-HERE = Path(__file__).parent
+ROOT = Path(__file__).resolve().parents[2]
 METRIC = "mAP@0.50_small-val-new-cl"
 
 V1 = {
@@ -31,33 +30,24 @@ CONTRASTIVE: dict[str, object] = {
 }
 
 
-@pytest.fixture(scope="module")
-def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data") / "small"
-    draw(folder)
-    return folder
-
-
 def start(folder: Path, config: CfgNode, processes: int) -> subprocess.Popen[str]:
     folder.mkdir(exist_ok=True)
     (folder / "config.yml").write_text(config.dump())
-    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    command = [sys.executable, *(torchrun if processes > 1 else []), str(HERE / "tiny_training.py"), str(folder)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE.parents[1])}
+    logs = f"--log-dir={folder / 'torchrun'}"
+    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", logs]
+    command = [
+        sys.executable,
+        *(torchrun if processes > 1 else []),
+        str(ROOT / "tests" / "tiny_training.py"),
+        str(folder),
+    ]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def finish(process: subprocess.Popen[str]) -> None:
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
-
-
-def logged(folder: Path) -> dict[int, dict[str, float]]:
-    steps: dict[int, dict[str, float]] = {}
-    for line in (folder / "metrics.jsonl").read_text().splitlines():
-        entry = json.loads(line)
-        steps.setdefault(entry["step"], {}).update(entry["metrics"])
-    return steps
 
 
 def assert_same_training(first: Path, second: Path, steps: int) -> None:

@@ -12,7 +12,7 @@ import pytest
 from orchestration.ending import Outcome
 from tests.integration.oneshot_project import Project, finish
 from tests.integration.recovery_project import ending_of
-from tests.integration.tiny_training import draw
+from tests.small_case import draw_small_shelf
 
 pytestmark = pytest.mark.cluster
 
@@ -52,9 +52,7 @@ TIMES = ("time", "lr")
 
 @pytest.fixture(scope="module")
 def shelf(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("joint-data") / "shelf"
-    draw(folder)
-    return folder
+    return draw_small_shelf(tmp_path_factory.mktemp("joint-data") / "shelf")
 
 
 def project_in(folder, shelf):

@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 
 from orchestration.drivers import live_drivers
-from tests.integration.oneshot_project import Project, finish
+from tests.integration.oneshot_project import Project, finish, records
 
 LOCAL = ("--launcher", "local", "--cpus", "2")
 
@@ -67,11 +67,6 @@ def test_a_detached_launch_is_cancelled_and_run_again_without_its_description(pr
     for signature, step in stopped_at.items():
         resumed = [event for event in project.runs.folder(signature).events() if event.kind == "resumed"]
         assert [event.details["step"] for event in resumed] == [step]
-
-
-def records(out):
-    """Return the JSON in what a command printed besides the list of what it will do."""
-    return json.loads(out[out.index("\n[") if not out.startswith("[") else 0 :])
 
 
 def test_a_detached_launch_that_fails_at_once_says_why(project):

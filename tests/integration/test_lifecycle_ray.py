@@ -4,8 +4,7 @@ from collections import Counter
 
 import pytest
 
-from tests.integration.oneshot_project import Project, finish
-from tests.integration.test_lifecycle import records
+from tests.integration.oneshot_project import Project, finish, records
 
 pytestmark = pytest.mark.cluster
 

@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 
+from tests.integration.oneshot_project import records
 from tests.integration.slurm_project import SlurmProject
-from tests.integration.test_lifecycle import records
 
 pytestmark = pytest.mark.cluster
 

@@ -11,8 +11,9 @@ import time
 import pytest
 
 from orchestration.dashboard import dashboard_command
+from tests.free_port import free_port
+from tests.integration.mlflow_server import served
 from tests.integration.oneshot_project import Project, without_addresses
-from tests.integration.test_mlflow_server import free_port, served
 
 pytestmark = pytest.mark.cluster
 

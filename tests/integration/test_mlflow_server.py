@@ -1,13 +1,6 @@
 """A real MLflow server: down, up, and shown by the dashboard command."""
 
-import os
-import signal
-import socket
-import subprocess
 import time
-import urllib.error
-import urllib.request
-from contextlib import contextmanager
 
 import pytest
 
@@ -18,52 +11,12 @@ from orchestration.tables.sources import FolderSource, MlflowSource
 from orchestration.tracking.mlflow_store import MlflowStore
 from orchestration.tracking.store_location import StoreError, StoreLocation
 from orchestration.tracking.sync import Follower, sync
+from tests.free_port import free_port
+from tests.integration.mlflow_server import answers, served
+from tests.unit.tracked_runs import no_store_from_outside as no_store_from_outside
 from tests.unit.trial_folders import create, done, finish, log, make_plan, make_trial, start
 
 MAP = "shelf/mAP@0.50"
-
-
-@pytest.fixture(autouse=True)
-def no_store_from_outside(monkeypatch):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-@contextmanager
-def served(dashboard, log_file, *options):
-    """Run a dashboard in a process group of its own until the block ends."""
-    with log_file.open("wb") as output:
-        server = subprocess.Popen(
-            [*dashboard.argv, *options],
-            env={**os.environ, **dashboard.environment},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        address = dashboard.url.partition("/#")[0]
-        deadline = time.monotonic() + 120
-        while not answers(f"{address}/health"):
-            assert server.poll() is None, log_file.read_text()
-            assert time.monotonic() < deadline, log_file.read_text()
-            time.sleep(0.3)
-        yield address
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(timeout=30)
-
-
-def answers(address):
-    try:
-        with urllib.request.urlopen(address, timeout=5) as answer:
-            return answer.status == 200
-    except (urllib.error.URLError, OSError):
-        return False
 
 
 @pytest.mark.slow

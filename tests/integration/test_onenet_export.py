@@ -8,7 +8,7 @@ from baselines.onenet.export.onnx_detector import OnnxDetector
 from baselines.onenet.export.onnx_file import Deformable, OnnxSettings, write_onnx
 from os2d.errors import DataError
 from os2d.structures.sizes import Size
-from tests.unit.test_onenet_export import check_against_torch, fresh, photos_of
+from tests.exported_onenet import check_against_torch, fresh, photos_of
 
 pytestmark = pytest.mark.cluster
 

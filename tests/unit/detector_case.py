@@ -7,8 +7,6 @@ import torch
 from yacs.config import CfgNode
 
 from baselines.detector_retrieval.detector.config import default_config
-from os2d.data.shelf.store import draw_shelf
-from tests.small_case import SMALL_SHELF
 
 SMALL_DETECTOR = {
     "MODEL.DEVICE": "cpu",
@@ -34,11 +32,6 @@ SMALL_DETECTOR = {
     "runtime.num_threads": 1,
 }
 """Configuration key -> value."""
-
-
-def draw_small_shelf(folder: Path) -> Path:
-    draw_shelf(folder, SMALL_SHELF)
-    return folder
 
 
 def small_config(shelf: Path | None = None, **overrides: Any) -> CfgNode:

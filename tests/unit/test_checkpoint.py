@@ -22,34 +22,14 @@ from os2d.modeling.checkpoint import (
 from os2d.modeling.conversion.weakalign import BACKBONE_PREFIXES
 from os2d.modeling.network import Os2d, build_os2d
 from os2d.modeling.network_keys import TRANSFORM_LINEAR
-
-
-def small_config(seed: int = 0) -> CfgNode:
-    config = default_config()
-    config.random_seed = seed
-    config.model.backbone_arch = "ResNet18"
-    config.model.backbone_cut = "layer2"
-    config.model.template_grid = 7
-    config.model.transform_net.kernel_sizes = [3, 3, 3]
-    config.model.transform_net.channels = [8, 8]
-    return config
-
-
-def small_model(seed: int = 0, **model_keys: object) -> Os2d:
-    config = small_config(seed)
-    config.model.update(model_keys)
-    return build_os2d(config)
+from tests.small_os2d import small_config, small_model
+from tests.unit.weights_files import saved
 
 
 def states_equal(first: torch.nn.Module, second: torch.nn.Module) -> bool:
     return all(
         torch.equal(a, b) for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True)
     )
-
-
-def saved(path: Path, content: object) -> Path:
-    torch.save(content, path)
-    return path
 
 
 @pytest.fixture

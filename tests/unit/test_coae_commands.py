@@ -25,17 +25,10 @@ from os2d.console import ConsoleRun
 from os2d.data.dataset import DatasetOneShotDetection
 from os2d.errors import CheckpointError, ConfigError, DataError
 from os2d.modeling.conversion.resnet import resnet_shapes
-from tests.coae_case import SMALL_COAE, draw
+from tests.coae_case import SMALL_COAE
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = [str(word) for pair in SMALL_COAE.items() if pair[0] not in ("is_cuda", "model.net") for word in pair]
-
-
-@pytest.fixture(scope="module")
-def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data") / "small"
-    draw(folder)
-    return folder
 
 
 def test_planning_imports_no_torch() -> None:

@@ -10,21 +10,10 @@ from baselines.coae import tasks
 from baselines.coae.engine.schedule import Schedule
 from baselines.coae.engine.training import Training
 from baselines.coae.modeling.weights import load_init_model
-from os2d.console import ConsoleRun, RunInterruptedError
+from os2d.console import ConsoleRun
 from os2d.errors import CheckpointError
-from tests.coae_case import config_of, draw
-from tests.unit.impatient_run import Impatient
-
-
-class ImpatientRun(Impatient, ConsoleRun):
-    """Asked to stop soon after it starts."""
-
-
-@pytest.fixture(scope="module")
-def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data") / "small"
-    draw(folder)
-    return folder
+from tests.coae_case import config_of
+from tests.unit.impatient_run import ImpatientRun, interrupted_again_and_again
 
 
 @pytest.fixture(scope="module")
@@ -48,16 +37,14 @@ def test_interrupted_everywhere_equals_uninterrupted(
     shelf: Path, trained: tuple[Path, dict[str, float]], tmp_path: Path
 ) -> None:
     folder, whole = trained
-    attempts, torn = 0, None
-    while torn is None:
-        with ImpatientRun(tmp_path, seed=3) as run:
-            try:
-                attempts += 1
-                torn = tasks.train(config_of(shelf), run)
-            except RunInterruptedError:
-                assert attempts < 20
 
-    assert attempts > 2
+    def attempt(_: int) -> object:
+        with ImpatientRun(tmp_path, seed=3) as run:
+            return tasks.train(config_of(shelf), run)
+
+    torn, interruptions = interrupted_again_and_again(attempt)
+
+    assert interruptions > 1
     assert torn == whole
     one, two = last_state(folder)["model"], last_state(tmp_path)["model"]
     assert [key for key in one if not torch.equal(one[key], two[key])] == []

@@ -10,11 +10,7 @@ import pytest
 from orchestration.dashboard import dashboard_command
 from orchestration.open_page import wait_for
 from orchestration.tracking.store_location import StoreError, StoreLocation
-
-
-@pytest.fixture(autouse=True)
-def no_store_from_outside(monkeypatch):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+from tests.unit.tracked_runs import no_store_from_outside as no_store_from_outside
 
 
 def test_it_serves_the_store_of_the_runs_without_jobs_or_telemetry(tmp_path):

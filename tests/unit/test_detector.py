@@ -24,7 +24,7 @@ from os2d.config_reading import read_config
 from os2d.data.dataset import DatasetOneShotDetection, build_dataset
 from os2d.errors import ConfigError, DataError
 from os2d.structures.sizes import Size
-from tests.unit.detector_case import draw_small_shelf, small_config
+from tests.unit.detector_case import small_config
 
 FILES = sorted((Path(__file__).parents[2] / "baselines" / "detector_retrieval" / "detector" / "config").glob("*.yaml"))
 OVERLAPS = torch.tensor([[0.8, 0.5, 0.2, 0.2, 0.0], [0.1, 0.1, 0.25, 0.1, 0.25]])
@@ -37,9 +37,8 @@ def detector() -> Detector:
 
 
 @pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> DatasetOneShotDetection:
-    folder = draw_small_shelf(tmp_path_factory.mktemp("data") / "small")
-    return build_dataset(f"custom:{folder}#train", folder)
+def dataset(shelf: Path) -> DatasetOneShotDetection:
+    return build_dataset(f"custom:{shelf}#train", shelf)
 
 
 def picture(width: int, height: int) -> Image.Image:

@@ -20,15 +20,8 @@ from baselines.onenet.predictor import Predictor
 from os2d.console import ConsoleRun
 from os2d.detector import Detector
 from os2d.errors import CheckpointError, ConfigError
-from tests.coae_case import config_of, draw
+from tests.coae_case import config_of
 from tests.trained_os2d import nested
-
-
-@pytest.fixture(scope="module")
-def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data") / "small"
-    draw(folder)
-    return folder
 
 
 def test_coae_detects_what_its_evaluation_detects(shelf: Path, tmp_path: Path) -> None:

@@ -10,24 +10,13 @@ from baselines.detector_retrieval.detector.evaluation_task import evaluate_task
 from baselines.detector_retrieval.detector.train_detector import main
 from baselines.detector_retrieval.detector.training import train_task
 from baselines.detector_retrieval.detector.weights import load_detector, trained_checkpoint
-from os2d.console import ConsoleRun, RunInterruptedError
+from os2d.console import ConsoleRun
 from os2d.errors import ConfigError, DataError, TrainingDivergedError
-from tests.unit.detector_case import SMALL_DETECTOR, draw_small_shelf, same_weights, small_config
-from tests.unit.impatient_run import Impatient
+from tests.unit.detector_case import SMALL_DETECTOR, same_weights, small_config
+from tests.unit.impatient_run import ImpatientRun, interrupted_again_and_again
 
 QUESTIONS = 3
 """An attempt is interrupted when it asks so often whether to stop: an evaluation asks once per image, a step once."""
-
-
-class ImpatientRun(Impatient, ConsoleRun):
-    """Asked to stop soon after it starts."""
-
-    patience = QUESTIONS
-
-
-@pytest.fixture(scope="module")
-def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return draw_small_shelf(tmp_path_factory.mktemp("data") / "small")
 
 
 @pytest.fixture(scope="module")
@@ -55,15 +44,15 @@ def test_interrupted_everywhere_equals_uninterrupted(
     trained: tuple[Path, dict[str, float]], shelf: Path, tmp_path: Path
 ) -> None:
     folder, whole = trained
-    attempts, torn = 0, None
-    while torn is None:
-        attempts += 1
+
+    def attempt(_: int) -> dict[str, float]:
         with ImpatientRun(tmp_path, seed=3) as run:
-            try:
-                torn = train_task(small_config(shelf), run)
-            except RunInterruptedError:
-                continue
-    assert attempts >= 3
+            run.patience = QUESTIONS
+            return train_task(small_config(shelf), run)
+
+    torn, interruptions = interrupted_again_and_again(attempt)
+
+    assert interruptions > 1
     assert torn == whole
     assert same_weights(network(tmp_path / "model_final.pth"), network(folder / "model_final.pth"))
 

@@ -1,7 +1,6 @@
 """The doctor reports what is wrong and never fails itself."""
 
 import json
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 from orchestration.doctor import checkup, machine
 from orchestration.doctor import slurm as doctor_slurm
 from orchestration.doctor.checkup import run_doctor, worst_status
+from tests.free_port import free_port
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -93,8 +93,8 @@ def test_a_runs_folder_that_cannot_be_written_is_an_error(tmp_path):
     assert str(file) in check.advice
 
 
-def test_a_server_that_is_down_is_an_error(tmp_path, unused_port):
-    check = checkup.check_tracking_store(tmp_path, f"http://127.0.0.1:{unused_port}")
+def test_a_server_that_is_down_is_an_error(tmp_path):
+    check = checkup.check_tracking_store(tmp_path, f"http://127.0.0.1:{free_port()}")
 
     assert check.status == "error"
     assert "does not answer" in check.detail
@@ -183,10 +183,3 @@ def test_a_check_that_breaks_is_reported():
     assert checks["slurm"].status == "error"
     assert "ZeroDivisionError" in checks["slurm"].detail
     assert worst_status(list(checks.values())) == "error"
-
-
-@pytest.fixture
-def unused_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]

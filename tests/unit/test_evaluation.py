@@ -1,8 +1,5 @@
 """Evaluation of drawn images with a tiny network: shared between processes, and saved."""
 
-import pickle
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,19 +14,13 @@ from os2d.data.shelf.store import draw_shelf
 from os2d.engine.evaluation import Evaluation, build_evaluation_sets, evaluate_model
 from os2d.modeling.network import build_os2d
 from tests.small_case import SMALL_NETWORK, SMALL_SHELF
+from tests.unit.two_processes import answers_of_two
 
 SHARED = """
-import pickle, sys
-from pathlib import Path
 import torch
-import torch.distributed as dist
 torch.set_num_threads(1)
-sys.path.insert(0, sys.argv[5])
-from test_evaluation import evaluate, evaluation_config, plain
-folder, result, rank = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
-dist.init_process_group("gloo", init_method=f"file://{sys.argv[4]}", rank=rank, world_size=2)
-evaluation = evaluate(evaluation_config(folder, result.with_suffix(".saved")))
-result.write_bytes(pickle.dumps(plain(evaluation)))
+from tests.unit.test_evaluation import evaluate, evaluation_config, plain
+answer = plain(evaluate(evaluation_config(shelf, result.with_suffix(".saved"))))
 """
 
 
@@ -72,24 +63,15 @@ def plain(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def test_two_processes_evaluate_what_one_does(shelf: Path, tmp_path: Path) -> None:
-    results = [tmp_path / f"evaluation_{rank}" for rank in (0, 1)]
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", SHARED, shelf, result, str(rank), tmp_path / "meeting", Path(__file__).parent]
-        )
-        for rank, result in enumerate(results)
-    ]
-    assert [process.wait(120) for process in processes] == [0, 0]
     alone = plain(evaluate(evaluation_config(shelf)))
     assert alone["metrics"]["recall@0.30"] > 0
-    for result in results:
-        shared = pickle.loads(result.read_bytes())
+    for shared in answers_of_two(SHARED, shelf, tmp_path):
         assert shared["metrics"] == pytest.approx(alone["metrics"], rel=1e-5, nan_ok=True)
         assert shared["image_ids"] == alone["image_ids"]
         for name in ("boxes", "scores"):
             for found, expected in zip(shared[name], alone[name], strict=True):
                 torch.testing.assert_close(torch.from_numpy(found), torch.from_numpy(expected))
-    assert [result.with_suffix(".saved").exists() for result in results] == [True, False]  # only the first one writes
+    assert [path.name for path in tmp_path.glob("*.saved")] == ["0.saved"], "only the first one writes"
 
 
 def test_saved_detections_are_those_of_the_evaluation_in_the_frame_of_the_loaded_images(

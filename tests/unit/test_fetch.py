@@ -14,24 +14,11 @@ from pathlib import Path
 import pytest
 
 from os2d.download.fetch import Request, State, dataset_state, fetch_dataset, fetch_model, model_state
-from os2d.download.how_to_get import find_dataset_download, find_model_download
 from os2d.download.receipt import Receipt, receipt_path, write_receipt
-from os2d.download.sources import DatasetDownload, ModelDownload
 from os2d.errors import DownloadError
 from tests.unit.file_server import FileServer
 from tests.unit.published_archives import GROZI, PHOTO, RETAIL, files_in, zipped
-
-
-def dataset(name: str) -> DatasetDownload:
-    entry = find_dataset_download(name)
-    assert entry is not None
-    return entry
-
-
-def model(name: str) -> ModelDownload:
-    entry = find_model_download(name)
-    assert entry is not None
-    return entry
+from tests.unit.transfers import dataset, model
 
 
 @pytest.fixture

@@ -14,9 +14,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from os2d.download.fetch import Request, State, fetch_model, model_state
-from os2d.download.how_to_get import find_model_download
-from os2d.download.sources import ModelDownload
 from os2d.errors import DownloadError
+from tests.unit.transfers import model
 
 HOSTS = ("drive.google.com", "drive.usercontent.google.com")
 WEIGHTS = b"\x80\x02weights" * 1000
@@ -118,12 +117,6 @@ def drive(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Drive]
         yield server
         server.shutdown()
         thread.join()
-
-
-def model(name: str) -> ModelDownload:
-    entry = find_model_download(name)
-    assert entry is not None
-    return entry
 
 
 def test_released_weights_come_through_the_warning_about_viruses(drive: Drive, tmp_path: Path) -> None:

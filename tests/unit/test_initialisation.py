@@ -11,9 +11,8 @@ from yacs.config import CfgNode
 from os2d import tasks
 from os2d.config import default_config
 from os2d.console import ConsoleRun
-from os2d.data.shelf.store import draw_shelf
 from os2d.errors import CheckpointError
-from tests.small_case import SMALL_NETWORK, SMALL_SHELF
+from tests.small_case import SMALL_NETWORK
 
 MAP = "mAP@0.50_small-val-new-cl"
 V1 = {"model.use_inverse_geom_model": False, "model.use_simplified_affine_model": True}
@@ -23,10 +22,7 @@ MakeConfig = Callable[..., CfgNode]
 
 
 @pytest.fixture(scope="module")
-def make_config(tmp_path_factory: pytest.TempPathFactory) -> MakeConfig:
-    shelf = tmp_path_factory.mktemp("data") / "small"
-    draw_shelf(shelf, SMALL_SHELF)
-
+def make_config(shelf: Path) -> MakeConfig:
     def make(recipe: dict[str, object], seed: int = 3) -> CfgNode:
         values = {
             **SMALL_NETWORK,

@@ -18,7 +18,6 @@ from baselines.detector_retrieval.joint.proposals import merge
 from baselines.detector_retrieval.retrieval.network import NetworkDescription, build_network
 from baselines.detector_retrieval.retrieval.weights import checkpoint
 from os2d.console import ConsoleRun
-from os2d.data.shelf.store import draw_shelf
 from os2d.errors import CheckpointError, ConfigError
 from os2d.structures.boxes import BoxList
 from os2d.structures.sizes import Size
@@ -95,13 +94,6 @@ def test_boxes_beside_the_image_are_left_out(retriever: Retriever) -> None:
     patches, _ = cut_patches(image, whole_corners(boxes.boxes_xyxy, SIZE), retriever.image_size)
     torch.testing.assert_close(vectors[1:], retriever.describe([patches[1]]), rtol=1e-4, atol=1e-5)
     assert whole_corners(boxes.boxes_xyxy, SIZE)[2] == (0, 0, 12, 7)
-
-
-@pytest.fixture(scope="module")
-def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data") / "small"
-    draw_shelf(folder, SMALL_SHELF)
-    return folder
 
 
 SMALL_DETECTOR = [

@@ -1,8 +1,5 @@
 """Mining, alone and shared, interrupted and resumed, on drawn images with a tiny network."""
 
-import pickle
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,31 +10,20 @@ from yacs.config import CfgNode
 from os2d.config import default_config
 from os2d.console import ConsoleRun
 from os2d.data.dataset import build_dataset
-from os2d.data.shelf.store import draw_shelf
+from os2d.engine.detection import ClassHeads
 from os2d.engine.hard_patch import HardPatches
-from os2d.engine.mining import FIRST_WINDOW, _first_kept, mine_hard_patches
+from os2d.engine.hardest_anchors import HardestAnchors
+from os2d.engine.mining import FIRST_WINDOW, _first_kept, _Geometry, _select, mine_hard_patches
 from os2d.engine.mining_statistics import mining_statistics
 from os2d.modeling.network import build_os2d
+from os2d.structures.sizes import Size
 from tests.small_case import SMALL_NETWORK, SMALL_SHELF
+from tests.unit.two_processes import answers_of_two
 
 SHARED = """
-import pickle, sys
-from pathlib import Path
-import torch.distributed as dist
-sys.path.insert(0, sys.argv[5])
-from test_mining import mine, mining_config
-folder, rank = Path(sys.argv[1]), int(sys.argv[3])
-dist.init_process_group("gloo", init_method=f"file://{sys.argv[4]}", rank=rank, world_size=2)
-mined = mine(mining_config(folder))
-Path(sys.argv[2]).write_bytes(pickle.dumps({i: [p.as_plain() for p in patches] for i, patches in mined.items()}))
+from tests.unit.test_mining import mine, mining_config, plain
+answer = plain(mine(mining_config(shelf)))
 """
-
-
-@pytest.fixture(scope="module")
-def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data") / "small"
-    draw_shelf(folder, SMALL_SHELF)
-    return folder
 
 
 def mining_config(folder: Path) -> CfgNode:
@@ -57,7 +43,13 @@ def mining_config(folder: Path) -> CfgNode:
     return config
 
 
-def mine(config: CfgNode, mined: HardPatches | None = None, saved: list[list[int]] | None = None) -> HardPatches:
+def mine(
+    config: CfgNode,
+    mined: HardPatches | None = None,
+    saved: list[list[int]] | None = None,
+    seed: int = 5,
+    iteration: int = 7,
+) -> HardPatches:
     def save(so_far: HardPatches) -> None:
         if saved is not None:
             saved.append(list(so_far))
@@ -65,7 +57,7 @@ def mine(config: CfgNode, mined: HardPatches | None = None, saved: list[list[int
     dataset = build_dataset(config.train.dataset_name, Path("data"))
     with ConsoleRun(None, seed=0) as run:
         model = build_os2d(config)
-        return mine_hard_patches(model, dataset, config, run, seed=5, iteration=7, mined=mined, save=save)
+        return mine_hard_patches(model, dataset, config, run, seed=seed, iteration=iteration, mined=mined, save=save)
 
 
 def plain(mined: HardPatches) -> dict[int, list[dict]]:
@@ -104,18 +96,53 @@ def test_mining_looks_for_the_first_view_of_class_images(shelf: Path) -> None:
     assert_equal(plain(mine(turned)), plain(mine(mining_config(shelf))))
 
 
+def test_scales_and_classes_are_drawn_anew_for_every_seed_and_iteration(shelf: Path) -> None:
+    config = mining_config(shelf)
+    first, *others = (
+        [
+            patch.crop_position_xyxy.boxes_xyxy.tolist()
+            for patches in mine(config, **drawn).values()
+            for patch in patches
+        ]
+        for drawn in ({}, {"seed": 6}, {"iteration": 8})
+    )
+    assert all(crops != first for crops in others)
+    assert others[0] != others[1]
+
+
+def test_of_equal_losses_the_lower_level_and_then_the_lower_class_comes_first(shelf: Path) -> None:
+    hardest, anchors = HardestAnchors(), torch.arange(3)
+    zeros = torch.zeros(3)
+    details = {"label": torch.tensor([1, 0, 0]), "loss": zeros, "loss_loc": zeros, "score": zeros}
+    hardest.take(torch.ones(3), {**details, "transform_corners": torch.zeros(3, 8)})
+    apart = 100 * anchors[:, None] + torch.tensor([0.0, 0.0, 10.0, 10.0])
+    geometry = _Geometry(level=torch.tensor([0, 0, 1]), anchor=anchors, crops=apart, boxes=apart)
+    classes = ClassHeads([10, 20], 1, heads=None)  # type: ignore[arg-type]
+    patches = _select(hardest, "neg", 1, geometry, classes, Size(300, 300), mining_config(shelf))
+    assert [(patch.pyramid_level, patch.label_global) for patch in patches] == [(0, 10), (0, 20), (1, 10)]
+
+
+def test_random_classes_are_looked_for_beside_those_of_the_image(shelf: Path) -> None:
+    mined = {}
+    for count in (0, SMALL_SHELF.train_classes, -1):
+        config = mining_config(shelf)
+        config.train.mining.num_random_negative_classes = count
+        mined[count] = mine(config)
+    assert_equal(plain(mined[SMALL_SHELF.train_classes]), plain(mined[-1]))  # all of them, drawn or not
+
+    dataset = build_dataset(f"custom:{shelf}#train", Path("data"))
+    strangers = {
+        count: [p for i, patches in found.items() for p in patches if p.label_global not in dataset.class_ids_of([i])]
+        for count, found in mined.items()
+    }
+    assert not strangers[0]
+    assert strangers[-1]
+
+
 def test_two_processes_mine_what_one_does(shelf: Path, tmp_path: Path) -> None:
-    results = [tmp_path / f"mined_{rank}" for rank in (0, 1)]
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", SHARED, shelf, result, str(rank), tmp_path / "meeting", Path(__file__).parent]
-        )
-        for rank, result in enumerate(results)
-    ]
-    assert [process.wait(120) for process in processes] == [0, 0]
     expected = plain(mine(mining_config(shelf)))
-    for result in results:
-        assert_equal(pickle.loads(result.read_bytes()), expected)
+    for answer in answers_of_two(SHARED, shelf, tmp_path):
+        assert_equal(answer, expected)
 
 
 def test_statistics_tell_how_hard_the_patches_of_each_role_are(shelf: Path) -> None:

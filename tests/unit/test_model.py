@@ -1,22 +1,11 @@
 import pytest
 import torch
-from yacs.config import CfgNode
 
-from os2d.config import default_config
 from os2d.errors import ConfigError
 from os2d.modeling.head import Heads, Matches
 from os2d.modeling.network import Os2d, build_os2d
 from os2d.structures.sizes import Size
-
-
-def small_config() -> CfgNode:
-    config = default_config()
-    config.model.backbone_arch = "ResNet18"
-    config.model.backbone_cut = "layer2"
-    config.model.template_grid = 7
-    config.model.transform_net.kernel_sizes = [3, 3, 3]
-    config.model.transform_net.channels = [8, 8]
-    return config
+from tests.small_os2d import small_config
 
 
 @pytest.fixture

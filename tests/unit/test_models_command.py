@@ -12,7 +12,7 @@ from os2d.cli.models import app
 from os2d.errors import CheckpointError, ConfigError
 from os2d.modeling.conversion import caffe2_cirtorch, caffe2_groupnorm, weakalign
 from os2d.modeling.inspection import inspect_file, why_not_loadable
-from tests.unit.test_checkpoint import small_model
+from tests.small_os2d import small_model
 from tests.unit.weights_files import pickled, renamed, resnet, saved
 
 ROOT = Path(__file__).resolve().parents[2]

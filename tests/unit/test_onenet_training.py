@@ -15,9 +15,8 @@ from baselines.onenet.engine.schedule import lr_factor
 from baselines.onenet.engine.start_weights import FINAL, trained_checkpoint
 from baselines.onenet.modeling.model import build_model
 from baselines.onenet.published_folder import PublishedFolder
-from os2d.console import RunInterruptedError
 from os2d.errors import CheckpointError, ConfigError, DeviceError, TrainingDivergedError
-from tests.unit.impatient_run import Impatient
+from tests.unit.impatient_run import Impatient, interrupted_again_and_again
 from tests.unit.onenet_dataset import annotation, config_for, write_coco
 
 QUESTIONS = 4
@@ -32,7 +31,7 @@ SMALL_NETWORK = {
 }
 
 
-class ImpatientRun(Impatient, PublishedFolder):
+class ImpatientFolder(Impatient, PublishedFolder):
     """Asked to stop soon after it starts."""
 
     patience = QUESTIONS
@@ -102,15 +101,16 @@ def test_interrupted_everywhere_equals_uninterrupted(
     finished: tuple[CfgNode, Path, dict[str, float]], source: DatasetSource, tmp_path: Path
 ) -> None:
     _, whole_folder, whole = finished
-    config, attempts, torn = small_config(source, tmp_path), 0, None
-    while torn is None:
-        with ImpatientRun(tmp_path, config.SEED) as run:
-            try:
-                attempts += 1
-                torn = trained(config, run)
-            except RunInterruptedError:
-                assert list((tmp_path / "checkpoints").glob("step_*.pth"))
-    assert attempts > 3
+    config = small_config(source, tmp_path)
+
+    def attempt(interruptions: int) -> dict[str, float]:
+        assert bool(list((tmp_path / "checkpoints").glob("step_*.pth"))) == bool(interruptions)
+        with ImpatientFolder(tmp_path, config.SEED) as run:
+            return trained(config, run)
+
+    torn, interruptions = interrupted_again_and_again(attempt)
+
+    assert interruptions > 2
     assert_same(torn, whole)
     assert_same(checkpoint(tmp_path), checkpoint(whole_folder))
 

@@ -14,23 +14,18 @@ from baselines.detector_retrieval import tasks
 from baselines.detector_retrieval.retrieval.network import NetworkDescription, build_network
 from baselines.detector_retrieval.retrieval.prepared import read_test_set, read_training_set
 from baselines.detector_retrieval.retrieval.weights import checkpoint
-from os2d.console import ConsoleRun, RunInterruptedError
+from os2d.console import ConsoleRun
 from os2d.data.shelf.store import draw_shelf
 from os2d.run import Task
 from tests.small_case import SMALL_SHELF
-from tests.unit.impatient_run import Impatient
+from tests.unit.folder_contents import files_below
+from tests.unit.impatient_run import ImpatientRun, interrupted_again_and_again
 
 NAME = "small-train-retrieval-rndCropPerImage1"
 FEW_OBJECTS = replace(SMALL_SHELF, objects=(2, 2), train_images=3, val_images=3)
 PICTURE_PX = 8
 """Small enough for most pictures to be of one size, and to pass together."""
 TEST_NAME = "small-val-old-cl-retrieval-rndCropPerImage1"
-
-
-class ImpatientRun(Impatient, ConsoleRun):
-    """Asked to stop soon after it starts."""
-
-    patience = 3
 
 
 def config_of(task: Task, **values: Any) -> CfgNode:
@@ -41,18 +36,17 @@ def config_of(task: Task, **values: Any) -> CfgNode:
     return config
 
 
-def interrupted_again_and_again(
+def with_growing_patience(
     task: Task, config: CfgNode, folder: Path, inputs: Mapping[str, Path], seed: int, patience: int
 ) -> tuple[dict[str, float], int]:
     """Return the metrics of a run that is interrupted until its growing patience suffices, and how often it was."""
-    for attempt in range(1, 100):
+
+    def attempt(interruptions: int) -> dict[str, float]:
         with ImpatientRun(folder, seed=seed, inputs=inputs) as run:
-            run.patience = patience * attempt
-            try:
-                return dict(task(config, run)), attempt - 1
-            except RunInterruptedError:
-                continue
-    raise AssertionError("the run never ends")
+            run.patience = patience * (1 + interruptions)
+            return dict(task(config, run))
+
+    return interrupted_again_and_again(attempt)
 
 
 @pytest.fixture(scope="module")
@@ -113,12 +107,8 @@ def trained(prepared: Path, start: Path, tmp_path_factory: pytest.TempPathFactor
         return folder, dict(tasks.retrieval_train(training(start), run))
 
 
-def files_below(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
-
-
 def test_interrupted_preparation_writes_the_same_files(shelf: Path, prepared: Path, tmp_path: Path) -> None:
-    _, interruptions = interrupted_again_and_again(
+    _, interruptions = with_growing_patience(
         tasks.retrieval_prepare, preparation(shelf), tmp_path, {}, seed=42, patience=2
     )
 
@@ -162,7 +152,7 @@ def test_interrupted_training_equals_uninterrupted(
     prepared: Path, start: Path, trained: tuple[Path, dict[str, float]], tmp_path: Path
 ) -> None:
     whole, metrics = trained
-    torn, interruptions = interrupted_again_and_again(
+    torn, interruptions = with_growing_patience(
         tasks.retrieval_train, training(start), tmp_path, {"data": prepared}, seed=5, patience=12
     )
 
@@ -213,7 +203,7 @@ def test_whitening_is_learned_at_one_and_at_several_scales(
     values = {"is_cuda": False, "data.train": NAME, "data.tests": [TEST_NAME], "data.image_size": PICTURE_PX}
     config = config_of(tasks.retrieval_whiten, **values)
     inputs = {"data": prepared, "retrieval": trained[0]}
-    metrics, interruptions = interrupted_again_and_again(
+    metrics, interruptions = with_growing_patience(
         tasks.retrieval_whiten, config, tmp_path, inputs, seed=0, patience=10
     )
 

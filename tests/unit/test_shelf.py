@@ -12,6 +12,7 @@ from os2d.data.shelf import store
 from os2d.data.shelf.parameters import ShelfParameters, shelf_fingerprint, shelf_folder
 from os2d.data.shelf.store import draw_shelf, ensure_shelf, shelf_example
 from os2d.errors import DataError
+from tests.unit.folder_contents import files_below
 
 TINY = ShelfParameters(train_classes=4, unseen_classes=3, distractors=2, train_images=3, val_images=2)
 
@@ -26,17 +27,13 @@ def rows_of(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def all_bytes(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
-
-
 def draw_in_another_process(root: Path) -> None:
     ensure_shelf(root, TINY)
 
 
 def test_drawing_twice_gives_the_same_bytes(drawn: Path, tmp_path: Path) -> None:
     draw_shelf(tmp_path, TINY)
-    assert all_bytes(tmp_path) == all_bytes(drawn)
+    assert files_below(tmp_path) == files_below(drawn)
 
 
 def test_splits_hold_the_asked_number_of_images(drawn: Path) -> None:
@@ -92,7 +89,7 @@ def test_eight_processes_share_one_drawing(drawn: Path, tmp_path: Path) -> None:
     for process in processes:
         process.join(timeout=60)
     assert [process.exitcode for process in processes] == [0] * 8
-    assert all_bytes(shelf_folder(tmp_path, TINY)) == all_bytes(drawn)
+    assert files_below(shelf_folder(tmp_path, TINY)) == files_below(drawn)
     assert [p.name for p in tmp_path.iterdir() if p.is_dir()] == [shelf_folder(tmp_path, TINY).name]
 
 

@@ -15,6 +15,7 @@ from orchestration.tables.formats import render
 from orchestration.tables.sources import FolderSource, MlflowSource
 from orchestration.tracking.store_location import StoreError
 from orchestration.tracking.sync import sync
+from tests.unit.tracked_runs import no_store_from_outside as no_store_from_outside
 from tests.unit.trial_folders import create, done, end, log, make_plan, make_trial, put_empty_store, start
 
 MAP = "shelf/mAP@0.50"
@@ -22,11 +23,6 @@ PERCENT = Column("mAP", MAP, "last", scale=100.0)
 BEST = Column("best", MAP, "max", scale=100.0)
 LOSS = Column("loss", "loss", "min", digits=3, lower_is_better=True)
 AT_BEST_VALIDATION = Column("selected", MAP, "max", scale=100.0, selection="validation")
-
-
-@pytest.fixture(autouse=True)
-def no_store_from_outside(monkeypatch):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
 
 def built(root, plan, *columns, rows=None, experiment="losses"):

@@ -10,14 +10,12 @@ import torch
 from yacs.config import CfgNode
 
 from os2d import tasks
-from os2d.config import default_config
 from os2d.console import ConsoleRun, RunInterruptedError
-from os2d.data.shelf.store import draw_shelf
 from os2d.engine.best_model import BestModel
 from os2d.engine.skipped_steps import LARGEST_SKIPPED_ROW
 from os2d.engine.training import Training
 from os2d.errors import CheckpointError, TrainingDivergedError
-from tests.small_case import SMALL_NETWORK, SMALL_SHELF
+from tests.tiny_training import config_of, logged
 
 STEPS, EVALUATE_EVERY = 20, 10
 
@@ -44,43 +42,12 @@ MakeConfig = Callable[..., CfgNode]
 
 
 @pytest.fixture(scope="session")
-def small_shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data") / "small"
-    draw_shelf(folder, SMALL_SHELF)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def make_config(small_shelf: Path) -> MakeConfig:
-    values: Overrides = {
-        **SMALL_NETWORK,
-        "random_seed": 3,
-        "train.dataset_name": f"custom:{small_shelf}#train",
-        "train.dataset_scale": 112.0,
-        "train.batch_size": 2,
-        "train.class_batch_size": 3,
-        "train.augment.train_patch_width": 64,
-        "train.augment.train_patch_height": 64,
-        "train.optim.lr": 1e-3,
-        "train.optim.max_iter": STEPS,
-        "eval.iter": EVALUATE_EVERY,
-        "eval.dataset_names": [f"custom:{small_shelf}#val-new-cl"],
-        "eval.dataset_scales": [112.0],
-        "eval.scales_of_image_pyramid": [1.0],
-        "output.print_iter": 0,
-        "output.save_iter": 0,
-        "output.best_model.do_get_best_model": True,
-        "runtime.num_workers": 0,
-        "runtime.num_threads": 1,
-    }
+def make_config(shelf: Path) -> MakeConfig:
+    steps = {"train.optim.max_iter": STEPS, "eval.iter": EVALUATE_EVERY, "output.print_iter": 0}
 
     def make(**overrides: object) -> CfgNode:
-        config = default_config()
-        changed = {**values, **{name.replace("__", "."): value for name, value in overrides.items()}}
-        config.merge_from_list([part for item in changed.items() for part in item])
-        tasks.train.validate(config)
-        config.freeze()
-        return config
+        changed = {name.replace("__", "."): value for name, value in overrides.items()}
+        return config_of(shelf, **{**steps, "train.batch_size": 2, **changed})
 
     return make
 
@@ -99,14 +66,6 @@ def assert_equal_networks(first: Path, second: Path) -> None:
     assert a.keys() == b.keys()
     different = [name for name in a if not torch.equal(a[name], b[name])]
     assert not different
-
-
-def logged(folder: Path) -> dict[int, dict[str, float]]:
-    steps: dict[int, dict[str, float]] = {}
-    for line in (folder / "metrics.jsonl").read_text().splitlines():
-        entry = json.loads(line)
-        steps.setdefault(entry["step"], {}).update(entry["metrics"])
-    return steps
 
 
 @pytest.fixture(scope="module")

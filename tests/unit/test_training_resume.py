@@ -7,29 +7,16 @@ import torch
 from yacs.config import CfgNode
 
 from os2d import tasks
-from os2d.console import ConsoleRun, RunInterruptedError
+from os2d.console import ConsoleRun
 from os2d.engine.optimisation import set_lr
 from os2d.engine.training import Training
 from os2d.engine.training_step import TrainingStep
 from os2d.train_log import read_train_log
-from tests.integration.tiny_training import config_of, draw
-from tests.unit.impatient_run import Impatient
+from tests.tiny_training import config_of
+from tests.unit.impatient_run import ImpatientRun, interrupted_again_and_again
 
 QUESTIONS = 4
 """An attempt is interrupted when it asks so often whether to stop: an evaluation asks twice, mining once per batch."""
-
-
-class ImpatientRun(Impatient, ConsoleRun):
-    """Asked to stop soon after it starts."""
-
-    patience = QUESTIONS
-
-
-@pytest.fixture(scope="module")
-def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data") / "small"
-    draw(folder)
-    return folder
 
 
 def everything(shelf: Path, output: Path, **overrides: object) -> CfgNode:
@@ -72,18 +59,19 @@ def test_interrupted_everywhere_equals_uninterrupted(changed: dict[str, object],
         whole = tasks.train(everything(shelf, tmp_path / "whole", **changed), run)
 
     config = everything(shelf, tmp_path / "torn", **changed)
-    while_mining, attempts, torn = 0, 0, None
-    while torn is None:
-        with ImpatientRun(tmp_path / "torn", seed=3) as run:
-            try:
-                attempts += 1
-                torn = tasks.train(config, run)
-            except RunInterruptedError:
-                state = ConsoleRun(tmp_path / "torn", seed=3).resume()
-                assert state is not None
-                while_mining += bool(state["unfinished_search"])
+    while_mining = []
 
-    assert attempts > 3 and while_mining
+    def attempt(interruptions: int) -> object:
+        state = ConsoleRun(tmp_path / "torn", seed=3).resume()
+        assert (state is not None) == bool(interruptions)
+        while_mining.append(state is not None and bool(state["unfinished_search"]))
+        with ImpatientRun(tmp_path / "torn", seed=3) as run:
+            run.patience = QUESTIONS
+            return tasks.train(config, run)
+
+    torn, interruptions = interrupted_again_and_again(attempt)
+
+    assert interruptions > 2 and any(while_mining)
     assert torn == whole
     one, two = network(tmp_path / "whole", 5), network(tmp_path / "torn", 5)
     assert [key for key in one if not torch.equal(one[key], two[key])] == []

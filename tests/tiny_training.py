@@ -1,5 +1,6 @@
-"""A training that takes seconds, for tests that start it in processes of their own: ``tiny_training.py FOLDER``."""
+"""A training that takes seconds; ``tiny_training.py FOLDER`` runs the one that ``config.yml`` there describes."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -8,16 +9,12 @@ from yacs.config import CfgNode
 from os2d import tasks
 from os2d.config import default_config
 from os2d.console import ConsoleRun, RunInterruptedError
-from os2d.data.shelf.store import draw_shelf
 from os2d.distributed import process_group
-from tests.small_case import SMALL_NETWORK, SMALL_SHELF
-
-
-def draw(folder: Path) -> None:
-    draw_shelf(folder, SMALL_SHELF)
+from tests.small_case import SMALL_NETWORK
 
 
 def config_of(shelf: Path, **overrides: object) -> CfgNode:
+    """Return a checked configuration; in names of overrides two underscores may stand for a dot."""
     values: dict[str, object] = {
         **SMALL_NETWORK,
         "random_seed": 3,
@@ -44,6 +41,15 @@ def config_of(shelf: Path, **overrides: object) -> CfgNode:
     tasks.train.validate(config)
     config.freeze()
     return config
+
+
+def logged(folder: Path) -> dict[int, dict[str, float]]:
+    """Return step -> the metrics that a training logged there."""
+    steps: dict[int, dict[str, float]] = {}
+    for line in (folder / "metrics.jsonl").read_text().splitlines():
+        entry = json.loads(line)
+        steps.setdefault(entry["step"], {}).update(entry["metrics"])
+    return steps
 
 
 if __name__ == "__main__":
