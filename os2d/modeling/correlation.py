@@ -27,11 +27,8 @@ def correlate(images_BDHW: Tensor, templates_CDTT: Tensor) -> Tensor:
 
     Both arguments are normalised over D, so values lie in [-1, 1].
     """
-    num_images, _, height, width = images_BDHW.shape
-    num_classes, num_channels, grid, _ = templates_CDTT.shape
-    cells = templates_CDTT.permute(0, 3, 2, 1).reshape(num_classes * grid * grid, num_channels)
-    volume = torch.matmul(cells, images_BDHW.flatten(2))
-    return volume.view(num_images * num_classes, grid * grid, height, width)
+    volume_BPHW = _similarity(images_BDHW, templates_CDTT)
+    return volume_BPHW.unflatten(1, (len(templates_CDTT), -1)).flatten(0, 1)
 
 
 def correlate_cells_last(images_BDHW: Tensor, templates_CDTT: Tensor) -> Tensor:
@@ -39,9 +36,20 @@ def correlate_cells_last(images_BDHW: Tensor, templates_CDTT: Tensor) -> Tensor:
 
     One product serves all classes; the classes of a position follow each other, so the result is a view.
     """
-    height, width = images_BDHW.shape[2:]
-    num_classes, num_channels, grid, _ = templates_CDTT.shape
-    cells = templates_CDTT.permute(0, 3, 2, 1).reshape(num_classes * grid * grid, num_channels)
-    volume_BPX = torch.matmul(images_BDHW.flatten(2).transpose(1, 2), cells.T)
-    volume_BHWCK: Tensor = volume_BPX.unflatten(1, (height, width)).unflatten(-1, (num_classes, -1))
+    volume_BPHW = _similarity(images_BDHW.contiguous(memory_format=torch.channels_last), templates_CDTT)
+    volume_BHWCK: Tensor = volume_BPHW.permute(0, 2, 3, 1).unflatten(-1, (len(templates_CDTT), -1))
     return volume_BHWCK.permute(0, 3, 1, 2, 4)
+
+
+def _similarity(images_BDHW: Tensor, templates_CDTT: Tensor) -> Tensor:
+    """Return the similarities, B x P x H x W with P = C * K, laid out in memory as the images are.
+
+    On a CPU the product is a convolution of 1 x 1: these come from a library that knows the processors of all makers,
+    whereas that of torch's matrix products is half as fast on some. On a GPU convolutions may round to TF32.
+    """
+    num_channels = templates_CDTT.shape[1]
+    cells_PD = templates_CDTT.permute(0, 3, 2, 1).reshape(-1, num_channels)
+    if images_BDHW.device.type == "cpu":
+        return torch.conv2d(images_BDHW, cells_PD[:, :, None, None])
+    volume_BXP = torch.matmul(images_BDHW.flatten(2).transpose(1, 2), cells_PD.T)
+    return volume_BXP.unflatten(1, images_BDHW.shape[2:]).permute(0, 3, 1, 2)
