@@ -24,14 +24,14 @@ def add_common_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags that both programs have."""
     parser.add_argument("--net", default="res50", metavar="NAME", help="res50 or res101; also res18, res34")
     parser.add_argument("--cuda", action="store_true", help="run on the GPU")
-    parser.add_argument("--cag", type=_published_flag, default=True, help="accepted; regression is class-agnostic")
+    parser.add_argument("--cag", type=published_flag, default=True, help="accepted; regression is class-agnostic")
     parser.add_argument("--class_image_augmentation", choices=CLASS_VIEWS, default="none", help="views in evaluation")
     parser.add_argument("--searched_classes", choices=("present", "all"), default="present", help="new: all, as OS2D")
     parser.add_argument("--config-file", type=Path, metavar="FILE", help="new: YAML file of keys here")
     parser.add_argument("--set", dest="overrides", nargs=argparse.REMAINDER, default=[], metavar="KEY VALUE")
 
 
-def _published_flag(text: str) -> bool:
+def published_flag(text: str) -> bool:
     """Return what the published program makes of a flag's value: anything but nothing is true, ``False`` included."""
     return bool(text)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from yacs.config import CfgNode
 
 from baselines.coae import tasks
-from baselines.coae.command_line import add_common_flags, config_of, run_command
+from baselines.coae.command_line import add_common_flags, config_of, published_flag, run_command
 from os2d.console import ConsoleRun
 from os2d.errors import ConfigError
 
@@ -45,13 +45,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--lr", type=float, default=0.01)
     parser.add_argument("--lr_decay_milestones", nargs="*", default=[], metavar="EPOCH")
     parser.add_argument("--lr_decay_gamma", type=float, default=0.1)
-    parser.add_argument("--lr_reload_best_after_decay", type=bool, default=True)
+    parser.add_argument("--lr_reload_best_after_decay", type=published_flag, default=True)
     parser.add_argument("--s", dest="session", type=int, default=1, help="number in the names of checkpoints")
-    parser.add_argument("--r", dest="resume", type=bool, default=False, help="go on from a named checkpoint")
+    parser.add_argument("--r", dest="resume", type=published_flag, default=False, help="go on from a named checkpoint")
     parser.add_argument("--checksession", type=int, default=1)
     parser.add_argument("--checkepoch", type=int, default=1)
     parser.add_argument("--checkpoint", type=int, default=0)
-    parser.add_argument("--use_tfb", type=bool, default=False, help="refused: there is no tensorboard")
+    parser.add_argument("--use_tfb", type=published_flag, default=False, help="refused: there is no tensorboard")
     return parser
 
 

@@ -12,7 +12,7 @@ from yacs.config import CfgNode
 
 _C = CfgNode()
 
-_C.VERSION = 2  # of the layout of this tree; nothing else exists
+_C.VERSION = 2  # of the layout of this tree, which published files tell; nothing else exists
 _C.SEED = 40244023  # every random generator is derived from it
 _C.OUTPUT_DIR = "./output"  # folder for checkpoints, log, metrics and results
 _C.CUDNN_BENCHMARK = False  # let cuDNN try out its algorithms for every new size of input
@@ -35,7 +35,7 @@ _C.MODEL.RESNETS.DEPTH = 50  # 18, 34, 50, 101 or 152
 _C.MODEL.RESNETS.OUT_FEATURES = ["res2", "res3", "res4", "res5"]
 _C.MODEL.RESNETS.NORM = "FrozenBN"  # FrozenBN (stored statistics, not trained) or BN
 _C.MODEL.RESNETS.STRIDE_IN_1X1 = False  # where a bottleneck halves the image: in its first convolution or its second
-_C.MODEL.RESNETS.RES2_OUT_CHANNELS = 256  # 64 for depths 18 and 34, 256 for the others
+_C.MODEL.RESNETS.RES2_OUT_CHANNELS = 256  # accepted from published files: the depth decides, 64 for 18 and 34
 
 _C.MODEL.MOBILENET = CfgNode()  # (new) backbones of torchvision
 _C.MODEL.MOBILENET.NAME = "mobilenet_v3_large"  # mobilenet_v2, mobilenet_v3_large or mobilenet_v3_small
@@ -57,7 +57,7 @@ _C.MODEL.OneNet.HEAD = "CenterNet"  # CenterNet, FCOS or RetinaNet
 _C.MODEL.OneNet.MATCHER = "MinCost"  # (new) MinCost (of the paper) or Hungarian (of later code)
 _C.MODEL.OneNet.PRE_DEFINE = False  # match by locations or anchors instead of predicted boxes; an ablation
 _C.MODEL.OneNet.IN_FEATURES = ["res2", "res3", "res4", "res5"]  # p3 to p7 for FCOS and RetinaNet
-_C.MODEL.OneNet.ACTIVATION = "relu"  # after feat1: relu, gelu or glu
+_C.MODEL.OneNet.ACTIVATION = "relu"  # after feat1: relu or gelu
 _C.MODEL.OneNet.DECONV_CHANNEL = [2048, 256, 128, 64]  # the first one is that of the deepest input feature
 _C.MODEL.OneNet.DECONV_KERNEL = [4, 4, 4]
 _C.MODEL.OneNet.DCN = True  # deformable convolutions in the neck

@@ -14,6 +14,7 @@ from baselines.onenet.data.catalog import find_source
 from os2d.errors import ConfigError
 
 CHOICES = {
+    "VERSION": ("2",),
     "MODEL.META_ARCHITECTURE": ("OneNet",),
     "MODEL.BACKBONE.NAME": (
         "build_resnet_backbone",
@@ -25,7 +26,8 @@ CHOICES = {
     "MODEL.MOBILENET.NORM": ("BN", "FrozenBN"),
     "MODEL.OneNet.HEAD": ("CenterNet", "FCOS", "RetinaNet"),
     "MODEL.OneNet.MATCHER": ("MinCost", "Hungarian"),
-    "MODEL.OneNet.ACTIVATION": ("relu", "gelu", "glu"),
+    "MODEL.OneNet.ACTIVATION": ("relu", "gelu"),
+    "MODEL.OneNet.CONV_NORM": ("GN", "BN"),
     "INPUT.FORMAT": ("RGB",),
     "INPUT.RANDOM_FLIP": ("horizontal", "none"),
     "INPUT.CROP.TYPE": ("absolute_range",),
@@ -107,6 +109,7 @@ def check_evaluation(config: CfgNode) -> None:
     check_tree(config, CHOICES, RULES)
     if not (config.MODEL.DEVICE == "cpu" or config.MODEL.DEVICE.startswith("cuda")):
         raise ConfigError(f"MODEL.DEVICE: expected cuda, cuda:N or cpu, got {config.MODEL.DEVICE!r}")
+    _check_res2_channels(config.MODEL.RESNETS)
     _check_datasets("TEST", config)
 
 
@@ -120,6 +123,16 @@ def check_processes(config: CfgNode, world_size: int) -> None:
         raise ConfigError(
             f"SOLVER.IMS_PER_BATCH: expected a multiple of the {world_size} processes, got "
             f"{config.SOLVER.IMS_PER_BATCH}"
+        )
+
+
+def _check_res2_channels(resnets: CfgNode) -> None:
+    """Refuse other widths than those of published networks; the default may stand beside any depth."""
+    channels, of_depth = resnets.RES2_OUT_CHANNELS, 64 if resnets.DEPTH in (18, 34) else 256
+    if channels not in (of_depth, 256):
+        raise ConfigError(
+            f"MODEL.RESNETS.RES2_OUT_CHANNELS: expected {of_depth}, the only one that a ResNet of MODEL.RESNETS.DEPTH "
+            f"{resnets.DEPTH} has here, got {channels!r}"
         )
 
 

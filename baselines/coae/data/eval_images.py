@@ -14,6 +14,7 @@ from torch import Tensor
 
 from baselines.coae.data.pixels import query_image, scaled_image
 from baselines.coae.data.records import ImageRecord, Records
+from os2d.choices import choose
 from os2d.structures.boxes import BoxList
 from os2d.structures.sizes import Size
 
@@ -74,4 +75,9 @@ def truth_of(record: ImageRecord, class_ids: Sequence[int]) -> BoxList:
 def query_views(image: Image.Image, size: int, augmentation: str) -> Tensor:
     """Return the views of a class image, V x 3 x s x s."""
     query_3ss = query_image(image, size)
-    return torch.stack([query_3ss.rot90(turns, (1, 2)) for turns in QUARTER_TURNS[augmentation]])
+    return torch.stack(
+        [
+            query_3ss.rot90(turns, (1, 2))
+            for turns in choose("eval.class_image_augmentation", augmentation, QUARTER_TURNS)
+        ]
+    )

@@ -20,6 +20,7 @@ from baselines.coae.data.records import ImageRecord, Records
 from baselines.coae.engine.detection import DetectionRule, detect
 from baselines.coae.modeling.matching import Matcher, QueryFeatures
 from baselines.coae.modeling.model import CoAE
+from os2d.choices import choose
 from os2d.data.catalog import data_root
 from os2d.data.dataset import build_dataset
 from os2d.data.loading import BatchLoader
@@ -109,7 +110,8 @@ def searched_classes(record: ImageRecord, num_classes: int, which: str) -> list[
         num_classes: of the data set.
         which: ``present`` or ``all``.
     """
-    return np.unique(record.classes_N).tolist() if which == "present" else list(range(1, num_classes + 1))
+    only_present = choose("eval.searched_classes", which, {"present": True, "all": False})
+    return np.unique(record.classes_N).tolist() if only_present else list(range(1, num_classes + 1))
 
 
 def rows_of(classes: Sequence[int], views: int) -> torch.Tensor:

@@ -56,7 +56,7 @@ class Body(nn.Module):
         super().__init__()
         block, blocks_per_stage = ARCHITECTURES[architecture]
         with torch.device("meta"):  # allocates and draws nothing; whoever builds the detector sets the weights
-            resnet = ResNet(block, blocks_per_stage, norm_layer=NORMS[norm])
+            resnet = ResNet(block, blocks_per_stage, norm_layer=choose("MODEL.RESNETS.NORM", norm, NORMS))
         self.stem = Stem(resnet.conv1, resnet.bn1)
         for name in STAGES:
             self.add_module(name, getattr(resnet, name))
@@ -113,7 +113,8 @@ class Backbone(nn.Module):
 
     def forward(self, images_B3HW: Tensor) -> list[Tensor]:
         """Return the levels, the finest first."""
-        return self.fpn(self.body(images_B3HW))
+        levels: list[Tensor] = self.fpn(self.body(images_B3HW))
+        return levels
 
 
 def _move_strides(body: Body) -> None:

@@ -10,6 +10,10 @@ from torch import nn
 from torch.optim import SGD
 from yacs.config import CfgNode
 
+from os2d.choices import choose
+
+WARMUP_METHODS = ("linear", "constant")
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -46,7 +50,7 @@ class Schedule:
             gamma=solver.GAMMA,
             warmup_steps=solver.WARMUP_ITERS,
             warmup_factor=solver.WARMUP_FACTOR,
-            warmup_method=solver.WARMUP_METHOD,
+            warmup_method=choose("SOLVER.WARMUP_METHOD", solver.WARMUP_METHOD, {name: name for name in WARMUP_METHODS}),
             images_per_process=max(int(solver.IMS_PER_BATCH * share) // processes, 1),
         )
 

@@ -10,9 +10,9 @@ from yacs.config import CfgNode
 
 
 def _runtime() -> CfgNode:
-    runtime = CfgNode()  # how the work is done; no key here changes a result
-    runtime.data_root = ""  # folder of the named detection data sets; empty: $ONESHOT_DATA, else ./data
-    runtime.num_workers = 2  # processes that load pictures; 0: the training process
+    runtime = CfgNode()  # how the work is done; no key here changes a result; one branch for all, so one setting does
+    runtime.data_root = ""  # folder of the detection data sets that are prepared; empty: $ONESHOT_DATA, else ./data
+    runtime.num_workers = 2  # processes that load pictures for a network; 0: the task's own process
     runtime.num_threads = 0  # CPU threads of torch; 0: torch's own choice
     runtime.checkpoint_seconds = 60.0  # time between resumable checkpoints
     return runtime
@@ -83,8 +83,6 @@ _WHITEN.data.train = "grozi-train-retrieval-rndCropPerImage10"  # whose pairs te
 _WHITEN.data.tests = []  # data sets on which it is tested
 _WHITEN.data.image_size = 240  # longer side of a picture in pixels, at most
 _WHITEN.scales = [1.0, 1.4142135623730951, 0.7071067811865475]  # of several-scale descriptors
-_WHITEN.output = CfgNode()
-_WHITEN.output.path = ""  # folder of a run from the command line; empty: nothing is saved
 _WHITEN.runtime = _runtime()
 
 NEUTRAL_KEYS = ("output.", "runtime.")

@@ -15,11 +15,15 @@ from torch import Generator, Tensor
 from yacs.config import CfgNode
 
 from baselines.onenet.data.resize import shortest_edge_size
+from os2d.choices import choose
 from os2d.structures.affine import BoxTransform
 from os2d.structures.sizes import Size
 
 SIZES_BEFORE_CROP = (400, 500, 600)
 """Shorter edges, in pixels, one of which an image has before it is cropped."""
+
+IS_MIRRORED = {"horizontal": True, "none": False}
+"""``INPUT.RANDOM_FLIP`` -> whether half of the images are."""
 
 SMALLEST_EDGE_PX = 1e-5
 """Boxes that are no larger than this in one direction are no objects any more."""
@@ -89,7 +93,7 @@ def draw_steps(size: Size, config: CfgNode, generator: Generator) -> list[Step]:
     """Return the steps for one training image of a size, as ``INPUT`` wants them."""
     settings = config.INPUT
     steps: list[Step] = []
-    if settings.RANDOM_FLIP == "horizontal" and _coin(generator):
+    if choose("INPUT.RANDOM_FLIP", settings.RANDOM_FLIP, IS_MIRRORED) and _coin(generator):
         steps.append(Mirror())
     if settings.CROP.ENABLED and _coin(generator):
         larger = shortest_edge_size(size, _choice(SIZES_BEFORE_CROP, generator), inf)

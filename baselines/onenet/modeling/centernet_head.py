@@ -10,6 +10,7 @@ from torch.nn.functional import gelu, relu
 from baselines.onenet.modeling.locations import boxes_around, grid
 from baselines.onenet.modeling.neck import Neck
 from baselines.onenet.modeling.predictions import Predictions
+from os2d.choices import choose
 
 STRIDE = 4
 
@@ -21,7 +22,7 @@ class CenterNetHead(nn.Module):
 
     def __init__(self, neck: Neck, channels: int, num_classes: int, activation: str) -> None:
         super().__init__()
-        self.activation = ACTIVATIONS[activation]
+        self.activation = choose("MODEL.OneNet.ACTIVATION", activation, ACTIVATIONS)
         self.deconv = neck
         self.feat1 = nn.Conv2d(channels, channels, 3, padding=1)
         self.cls_score = nn.Conv2d(channels, num_classes, 3, padding=1)

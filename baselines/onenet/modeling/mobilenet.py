@@ -10,6 +10,7 @@ from torchvision.models import mobilenet_v2, mobilenet_v3_large, mobilenet_v3_sm
 from torchvision.ops import FrozenBatchNorm2d
 from yacs.config import CfgNode
 
+from baselines.onenet.modeling.convolution import NORMS
 from os2d.choices import choose
 
 
@@ -55,7 +56,7 @@ class MobileNet(nn.Module):
         self._read_at = {index: feature for feature, index in network.last_blocks.items()}
         blocks = list(network.build(weights=None).features.children())  # type: ignore[union-attr]
         self.features = nn.Sequential(*blocks[: network.last_blocks["res5"] + 1])
-        if norm == "FrozenBN":
+        if choose("MODEL.MOBILENET.NORM", norm, NORMS) is FrozenBatchNorm2d:
             _freeze_norms(self.features)
         if freeze_at:
             last = 0 if freeze_at == 1 else list(network.last_blocks.values())[freeze_at - 2]

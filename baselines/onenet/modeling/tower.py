@@ -7,6 +7,8 @@ from functools import partial
 
 from torch import nn
 
+from os2d.choices import choose
+
 NORMS: Mapping[str, Callable[[int], nn.Module]] = {"GN": partial(nn.GroupNorm, 32), "BN": nn.BatchNorm2d}
 
 
@@ -16,6 +18,6 @@ def build_tower(in_channels: int, channels: int, depth: int, norm: str | None) -
     for number in range(depth):
         layers.append(nn.Conv2d(in_channels if number == 0 else channels, channels, 3, padding=1, bias=False))
         if norm is not None:
-            layers.append(NORMS[norm](channels))
+            layers.append(choose("MODEL.OneNet.CONV_NORM", norm, NORMS)(channels))
         layers.append(nn.ReLU(inplace=True))
     return nn.Sequential(*layers)
