@@ -60,5 +60,5 @@ class Predictor:
         pixels = to_bytes(resized_for_test(picture, config))
         found = self.model([pixels], output_sizes=[Size.of_image(picture)])
         assert isinstance(found, list)
-        detections = found[0].to("cpu")
+        detections: Detections = found[0].to("cpu")
         return detections[detections.scores_N > threshold]

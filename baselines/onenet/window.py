@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import import_module
 from types import ModuleType
 
 import numpy as np
@@ -27,7 +28,8 @@ def show(title: str, picture: Image.Image, milliseconds: int) -> bool:
     try:
         cv2.namedWindow(title, cv2.WINDOW_NORMAL)
         cv2.imshow(title, np.asarray(picture)[:, :, ::-1])
-        return (cv2.waitKey(milliseconds) & 0xFF) != ESCAPE
+        key: int = cv2.waitKey(milliseconds)
+        return key & 0xFF != ESCAPE
     except cv2.error as e:
         raise DeviceError(f"no window can be opened here; write to a file with --output ({str(e).strip()})") from e
 
@@ -54,9 +56,8 @@ def camera_pictures() -> Iterator[Image.Image]:
 
 def _cv2() -> ModuleType:
     try:
-        import cv2
+        return import_module("cv2")
     except ModuleNotFoundError as e:
         raise DeviceError(
             "windows and cameras need OpenCV (pip install opencv-python); without it, name files with --output"
         ) from e
-    return cv2

@@ -19,7 +19,8 @@ def scaled_image(image: Image.Image, factor: float) -> Tensor:
     pixels_13hw = to_tensor(image, IMAGENET_MEAN, IMAGENET_STD)[None]
     size = [max(round(side * factor), 1) for side in pixels_13hw.shape[2:]]
     # The factor itself, not the quotient of the rounded sizes, places the samples.
-    return torch.ops.aten.upsample_bilinear2d(pixels_13hw, size, False, factor, factor)[0]
+    scaled_13hw: Tensor = torch.ops.aten.upsample_bilinear2d(pixels_13hw, size, False, factor, factor)
+    return scaled_13hw[0]
 
 
 def query_image(image: Image.Image, size: int) -> Tensor:

@@ -98,4 +98,5 @@ def class_probabilities(images: list[ImageRecord], num_classes: int) -> NDArray[
     """Return for every class, K, one over the number of its boxes, as shares of 1: rare classes are asked for more."""
     counts = np.bincount(np.concatenate([record.classes_N for record in images]), minlength=num_classes + 1)[1:]
     inverse = np.divide(1.0, counts, out=np.zeros(num_classes), where=counts > 0)
-    return inverse / inverse.sum()
+    shares: NDArray[np.float64] = inverse / inverse.sum()
+    return shares

@@ -80,7 +80,7 @@ def anchor_targets(
 
 def _inside(anchors_N4: Tensor, size_2: Tensor) -> Tensor:
     """Return which anchors lie within the image."""
-    height, width = size_2.long()
+    height, width = size_2.long().unbind()
     x1, y1, x2, y2 = anchors_N4.unbind(dim=1)
     return (x1 >= 0) & (y1 >= 0) & (x2 < width) & (y2 < height)
 

@@ -107,7 +107,8 @@ class CoAttention(nn.Module):
     def attention_of_image(self, image: AttentionSide, query: AttentionSide) -> Tensor:
         """Return what queries do to the embedding of images, B x E x H x W; one image may meet many queries."""
         attention_BEN = query.kernel_BEE @ image.embedded_BEN
-        return attention_BEN.unflatten(2, image.features_BCHW.shape[2:])
+        attention_BEHW: Tensor = attention_BEN.unflatten(2, image.features_BCHW.shape[2:])
+        return attention_BEHW
 
     def excite(self, image: AttentionSide, query: AttentionSide) -> tuple[Tensor, Tensor]:
         """Return the queries after they saw the images, not yet gated, B x C x h x w, and the gates, B x C x 1 x 1."""

@@ -118,7 +118,8 @@ class Matcher:
         return self.cells[1] - self.cells[0]
 
     def _features(self, images_B3HW: Tensor) -> Tensor:
-        return self.base(images_B3HW.to(self.device).contiguous(memory_format=torch.channels_last))
+        features_BCHW: Tensor = self.base(images_B3HW.to(self.device).contiguous(memory_format=torch.channels_last))
+        return features_BCHW
 
     def _region_vectors(
         self, level: ImageLevel, attention_QEHW: Tensor, gate_QC11: Tensor, regions_QP4: Tensor
@@ -135,7 +136,8 @@ class Matcher:
         return self.region_top(pooled_PKKC) if self.region_top else self._tail(pooled_PKKC.permute(0, 3, 1, 2))
 
     def _tail(self, features: Tensor) -> Tensor:
-        return self.top(features).mean(dim=(2, 3))
+        features = self.top(features)
+        return features.mean(dim=(2, 3))
 
 
 def _without_norms(module: nn.Sequential) -> nn.Sequential:

@@ -150,17 +150,20 @@ class CoAE(nn.Module):
 
     def head_to_tail(self, features: Tensor) -> Tensor:
         """Return one vector per region or query, R x D."""
-        return self.RCNN_top(features).mean(dim=3).mean(dim=2)
+        features = self.RCNN_top(features)
+        return features.mean(dim=3).mean(dim=2)
 
     def score_logits(self, vectors_BSD: Tensor, query_BD: Tensor) -> Tensor:
         """Return two logits of every region, B x S x 2: something else, the query's class."""
         query_BSD = query_BD[:, None].expand_as(vectors_BSD)
-        return self.RCNN_cls_score(torch.cat([vectors_BSD, query_BSD], dim=2))
+        logits_BS2: Tensor = self.RCNN_cls_score(torch.cat([vectors_BSD, query_BSD], dim=2))
+        return logits_BS2
 
     def region_vectors(self, gated_BCHW: Tensor, regions_BS4: Tensor) -> Tensor:
         """Return the vectors of regions, B x S x D."""
         pooled = roi_align(gated_BCHW, list(regions_BS4.unbind()), POOLED_CELLS, 1 / STRIDE, aligned=False)
-        return self.head_to_tail(pooled).unflatten(0, regions_BS4.shape[:2])
+        vectors_BSD: Tensor = self.head_to_tail(pooled).unflatten(0, regions_BS4.shape[:2])
+        return vectors_BSD
 
     @torch.no_grad()
     def forward(self, images_B3HW: Tensor, queries_B3hw: Tensor, sizes_B2: Tensor) -> Scored:

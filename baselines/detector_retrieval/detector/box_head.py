@@ -98,7 +98,8 @@ class BoxHead(nn.Module):
 
     def forward(self, levels: Sequence[Tensor], proposals: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Return logits (R, C) and codes (R, C, 4) of the proposals of all images."""
-        return self.predictor(self.feature_extractor(self.pooler(levels, proposals)))
+        predicted: tuple[Tensor, Tensor] = self.predictor(self.feature_extractor(self.pooler(levels, proposals)))
+        return predicted
 
     def losses(
         self,

@@ -81,7 +81,8 @@ class TrainBatches:
         batches = [d[start : start + self.batch_size] for d in dealt for start in range(0, len(d), self.batch_size)]
         first_place = np.argsort(order)
         batches.sort(key=lambda positions: first_place[positions[0]])
-        return self.image_ids[batches[place]].tolist()
+        image_ids: list[int] = self.image_ids[batches[place]].tolist()
+        return image_ids
 
     def __getitem__(self, number: int) -> TrainBatch:
         generator = numbered_generator(self.seed, _AUGMENT, number)

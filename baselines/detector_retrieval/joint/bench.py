@@ -116,7 +116,8 @@ def _describe_alone(network: RetrievalNetwork, crop_3hw: Tensor) -> Tensor:
         resized = interpolate(crop_3hw[None], size=(height, width), mode="bilinear", align_corners=False)
         total += l2_normalise(network.pool(network.features(resized)))[0].pow(exponent)
     mean = (total / len(EVALUATION_SCALES)).pow(1 / exponent)
-    return mean / mean.norm()
+    length: Tensor = mean.norm()
+    return mean / length
 
 
 def _random_boxes(count: int, generator: torch.Generator) -> BoxList:

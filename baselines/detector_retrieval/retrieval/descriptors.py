@@ -95,7 +95,8 @@ def _over_scales(network: RetrievalNetwork, vectors_BSD: Tensor) -> Tensor:
         return vectors_BSD[:, 0]
     exponent = network.scale_exponent
     mean_BD = vectors_BSD.pow(exponent).mean(dim=1).pow(1 / exponent)
-    return mean_BD / mean_BD.norm(dim=1, keepdim=True)
+    length_B1: Tensor = mean_BD.norm(dim=1, keepdim=True)
+    return mean_BD / length_B1
 
 
 def _parts(images: Iterable[Tensor], pixels: int) -> Iterator[list[Tensor]]:

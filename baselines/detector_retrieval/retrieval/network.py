@@ -22,7 +22,7 @@ from baselines.detector_retrieval.retrieval.ragged_resnet import RaggedResNet
 from os2d.choices import choose
 from os2d.data.normalisation import IMAGENET_MEAN, IMAGENET_STD
 from os2d.modeling.backbone import ARCHITECTURES
-from os2d.modeling.folding import fold_norms
+from os2d.modeling.folding import fold_norms, uses_batch_statistics
 from os2d.modeling.weight_cache import WeightCache
 
 CHILDREN = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4")
@@ -55,7 +55,8 @@ class NetworkDescription:
     @property
     def channels(self) -> int:
         """Length of a descriptor."""
-        return 512 * _architecture(self.architecture).block.expansion
+        expansion: int = _architecture(self.architecture).block.expansion
+        return 512 * expansion
 
     def meta(self) -> dict[str, Any]:
         """Return the entry ``meta`` of a checkpoint of the retrieval toolbox."""
@@ -102,7 +103,7 @@ class RetrievalNetwork(nn.Module):
         """Switch the mode; BatchNorm always uses its stored statistics, because tuples pass image by image."""
         super().train(mode)
         for module in self.features.modules():
-            if _is_norm(module):
+            if isinstance(module, nn.BatchNorm2d):
                 module.eval()
         return self
 
@@ -115,7 +116,7 @@ class RetrievalNetwork(nn.Module):
 
     @property
     def _learns(self) -> bool:
-        return torch.is_grad_enabled() or any(m.training for m in self.features.modules() if _is_norm(m))
+        return torch.is_grad_enabled() or uses_batch_statistics(self.features)
 
     @property
     def _folded(self) -> nn.Sequential:
@@ -154,10 +155,6 @@ def build_network(description: NetworkDescription, generator: torch.Generator | 
 
 def _architecture(name: str) -> Any:
     return choose("network.arch", name, {arch.lower(): found for arch, found in ARCHITECTURES.items()})
-
-
-def _is_norm(module: nn.Module) -> bool:
-    return isinstance(module, nn.BatchNorm2d)
 
 
 def _initialise(network: RetrievalNetwork, generator: torch.Generator | None) -> None:

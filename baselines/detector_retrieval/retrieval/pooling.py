@@ -18,7 +18,8 @@ INITIAL_EXPONENT = 3.0
 
 def l2_normalise(vectors_BD: Tensor) -> Tensor:
     """Return the vectors with length 1, B x D; zeros stay zeros."""
-    return vectors_BD / (vectors_BD.norm(dim=1, keepdim=True) + EPSILON)
+    length_B1: Tensor = vectors_BD.norm(dim=1, keepdim=True)
+    return vectors_BD / (length_B1 + EPSILON)
 
 
 def generalised_mean(features_BDHW: Tensor, exponent: Tensor | float) -> Tensor:

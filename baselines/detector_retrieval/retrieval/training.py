@@ -88,7 +88,8 @@ class RetrievalTraining:
     @property
     def is_finished(self) -> bool:
         """Whether the last epoch is done."""
-        return self.epoch == self.config.train.epochs
+        epochs: int = self.config.train.epochs
+        return self.epoch == epochs
 
     @property
     def test_is_due(self) -> bool:
@@ -99,7 +100,9 @@ class RetrievalTraining:
     @property
     def steps_per_epoch(self) -> int:
         """How many steps an epoch has; tuples that do not fill a step are left out."""
-        return min(self.config.train.queries, len(self.pictures.query_M)) // self.config.train.batch_size
+        train = self.config.train
+        steps: int = min(train.queries, len(self.pictures.query_M)) // train.batch_size
+        return steps
 
     @property
     def final_metrics(self) -> dict[str, float]:

@@ -37,7 +37,8 @@ class Whitening:
         """Return the whitened descriptors, N x K, or only their first channels."""
         centred_ND = vectors_ND - self.mean_D.to(vectors_ND)
         whitened_NK = centred_ND @ self.projection_KD[:channels].to(vectors_ND).T
-        return whitened_NK / (whitened_NK.norm(dim=1, keepdim=True) + EPSILON)
+        length_N1: Tensor = whitened_NK.norm(dim=1, keepdim=True)
+        return whitened_NK / (length_N1 + EPSILON)
 
     def content(self) -> dict[str, Tensor]:
         """Return what a file of the retrieval toolbox holds: ``m`` (D x 1) and ``P`` (K x D)."""
@@ -106,6 +107,7 @@ def _eigenvectors(symmetric_DD: Tensor) -> tuple[Tensor, Tensor]:
 def _cholesky(covariance_DD: Tensor) -> Tensor:
     """Return the lower factor of a covariance, made positive definite where it is not."""
     added = 0.0
+    factor_DD: Tensor
     identity = torch.eye(len(covariance_DD), dtype=covariance_DD.dtype, device=covariance_DD.device)
     while True:
         factor_DD, failed = torch.linalg.cholesky_ex(covariance_DD + added * identity)

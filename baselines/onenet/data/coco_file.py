@@ -76,7 +76,7 @@ def unreadable(source: DatasetSource, error: OSError) -> DataError:
 def _content(source: DatasetSource) -> Entry:
     path = source.annotations
     try:
-        content = json.loads(path.read_bytes())
+        content: Entry = json.loads(path.read_bytes())
     except OSError as e:
         raise unreadable(source, e) from e
     except ValueError as e:

@@ -13,15 +13,17 @@ BASE_LR = "initial_lr"
 
 def lr_factor(iteration: int, solver: CfgNode) -> float:
     """Return what the learning rates of an iteration, from 0, are multiplied with."""
-    return warmup_factor(iteration, solver) * solver.GAMMA ** bisect_right(sorted(solver.STEPS), iteration)
+    gamma: float = solver.GAMMA
+    return warmup_factor(iteration, solver) * gamma ** bisect_right(sorted(solver.STEPS), iteration)
 
 
 def warmup_factor(iteration: int, solver: CfgNode) -> float:
     """Return the part of the factor that rises from ``WARMUP_FACTOR`` to 1."""
     if iteration >= solver.WARMUP_ITERS:
         return 1.0
-    done = iteration / solver.WARMUP_ITERS
-    return solver.WARMUP_FACTOR * (1 - done) + done
+    start: float = solver.WARMUP_FACTOR
+    done: float = iteration / solver.WARMUP_ITERS
+    return start * (1 - done) + done
 
 
 def set_lr(optimizer: Optimizer, iteration: int, solver: CfgNode) -> None:

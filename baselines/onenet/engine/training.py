@@ -105,7 +105,8 @@ class Training:
     @property
     def is_finished(self) -> bool:
         """Whether the last iteration is done."""
-        return self.iteration >= self.solver.MAX_ITER
+        last: int = self.solver.MAX_ITER
+        return self.iteration >= last
 
     @property
     def evaluation_is_due(self) -> bool:

@@ -156,11 +156,13 @@ def _clipped(boxes_xywh: Floats, size: Size) -> Floats:
 def _intersections(boxes_A4: Floats, boxes_B4: Floats) -> Floats:
     first = np.maximum(boxes_A4[:, None, :2], boxes_B4[:, :2])
     second = np.minimum(boxes_A4[:, None, 2:], boxes_B4[:, 2:])
-    return np.clip(second - first, 0, None).prod(axis=2)
+    shared_AB: Floats = np.clip(second - first, 0, None).prod(axis=2)
+    return shared_AB
 
 
 def _areas(boxes_A4: Floats) -> Floats:
-    return (boxes_A4[:, 2:] - boxes_A4[:, :2]).prod(axis=1)
+    area_A: Floats = (boxes_A4[:, 2:] - boxes_A4[:, :2]).prod(axis=1)
+    return area_A
 
 
 def _iou(boxes_A4: Floats, boxes_B4: Floats) -> Floats:

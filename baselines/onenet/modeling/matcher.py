@@ -67,7 +67,9 @@ def match_hungarian(cost_TL: Tensor, targets: BatchTargets) -> Pairs:
 def cheapest_locations(cost_NL: Tensor) -> Tensor:
     """Return the locations, ascending, that are among the N cheapest of some of the N targets."""
     num_targets, num_locations = cost_NL.shape
-    return cost_NL.topk(min(num_targets, num_locations), dim=1, largest=False).indices.unique()
+    cheapest_NN = cost_NL.topk(min(num_targets, num_locations), dim=1, largest=False).indices
+    locations_M: Tensor = cheapest_NN.unique()
+    return locations_M
 
 
 MATCHERS: Mapping[str, Matcher] = {"MinCost": match_minimum_cost, "Hungarian": match_hungarian}

@@ -36,5 +36,5 @@ class RetinaNetHead(nn.Module):
 
 def per_anchor(x_BCHW: Tensor, values: int) -> Tensor:
     """Return B x values x L of a map whose channels are anchor by anchor: L runs over rows, columns, anchors."""
-    x_BAVHW = x_BCHW.unflatten(1, (-1, values))
+    x_BAVHW: Tensor = x_BCHW.unflatten(1, (-1, values))
     return x_BAVHW.permute(0, 2, 3, 4, 1).flatten(2)
