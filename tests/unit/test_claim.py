@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import subprocess
 import time
 from dataclasses import replace
 
@@ -9,7 +10,7 @@ import pytest
 
 from orchestration import attempt
 from orchestration.attempt import Held, claim_next, now_ms
-from orchestration.claim import STALE_SECONDS, Owner, silent_for
+from orchestration.claim import STALE_SECONDS, Owner, process_start, silent_for
 from orchestration.ending import Ending, Outcome
 from orchestration.journal_records import Heartbeat
 from tests.unit.other_owners import claim_as, dead_owner
@@ -40,6 +41,17 @@ def test_a_dead_owner_is_overtaken_and_its_attempt_recorded_as_lost(folder):
 def test_another_process_with_the_same_pid_is_not_the_owner(folder):
     claim_as(folder, 1, replace(Owner.this_process(), pid_start="another boot:1"))
     assert folder.claim().number == 2
+
+
+def test_a_dead_owner_whose_parent_has_not_asked_for_it_is_gone(folder):
+    process = subprocess.Popen(["sleep", "60"])
+    owner = replace(Owner.this_process(), pid=process.pid, pid_start=process_start(process.pid))
+    claim_as(folder, 1, owner)
+    assert isinstance(folder.claim(), Held)
+    process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # dead, and still in the table of processes
+    assert folder.claim().number == 2
+    process.wait()
 
 
 def test_an_owner_on_another_host_lives_as_long_as_its_heart_beats(folder):
