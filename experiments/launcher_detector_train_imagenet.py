@@ -24,7 +24,7 @@ IMAGENET = {
     **LONGER_SIDES,
     "DATASETS.TRAIN": ("imagenet-repmet-train",),
     "DATASETS.TEST": ("imagenet-repmet-val-5000",),
-    "INPUT.MIN_SIZE_TRAIN": (225, 280, 360, 450, 540, 630, 720),
+    "INPUT.MIN_SIZE_TRAIN": DETECTOR_SIZES["imagenet"],
     "INPUT.MIN_SIZE_TEST": 450,
     "SOLVER.VALIDATION_PERIOD": 5000,
 }

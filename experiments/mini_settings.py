@@ -85,7 +85,6 @@ COAE: Changes = {
     "runtime.num_threads": 1,
 }
 
-DETECTOR_SIDES = {**DETECTOR_SIZES, "imagenet": (225, 280, 360, 450, 540, 630, 720)}
 SMALL_FPN = SMALL_DETECTOR | {
     "MODEL.RESNETS.NORM": "FrozenBN",
     "MODEL.RPN.FPN_POST_NMS_TOP_N_TEST": 40,
@@ -95,7 +94,7 @@ NUM_CLASSES = "MODEL.ROI_BOX_HEAD.NUM_CLASSES"
 
 DETECTOR: Changes = {
     **{key: value for key, value in SMALL_FPN.items() if key != NUM_CLASSES},
-    "INPUT.MIN_SIZE_TRAIN": {sides: (SIDES.get(data, 96),) for data, sides in DETECTOR_SIDES.items()},
+    "INPUT.MIN_SIZE_TRAIN": {sides: (SIDES.get(data, 96),) for data, sides in DETECTOR_SIZES.items()},
     "INPUT.MIN_SIZE_TEST": {960: 168, 420: 96, 360: 96, 450: 96},
     "SOLVER.MAX_ITER": 30,
     "SOLVER.STEPS": (24,),

@@ -33,6 +33,7 @@ DETECTOR_SIZES = {
     "grozi": (480, 600, 768, 960, 1152, 1344, 1536),
     "instre-s1": (210, 262, 336, 420, 504, 588, 672),
     "instre-s2": (180, 225, 288, 360, 432, 504, 576),
+    "imagenet": (225, 280, 360, 450, 540, 630, 720),
 }
 R50 = {"MODEL.BACKBONE.CONV_BODY": "R-50-FPN"}
 R101 = {"MODEL.BACKBONE.CONV_BODY": "R-101-FPN"}
