@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,10 +16,8 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
-from uuid import uuid4
 
-from filelock import FileLock, Timeout
-
+from orchestration.tracking.sqlite_database import make_database, opening_lock, require_own_schema
 from orchestration.tracking.store_location import StoreError, StoreLocation
 
 # Read by MLflow while it is imported. An unreachable server must cost seconds: by default one call blocks for minutes.
@@ -38,7 +35,6 @@ for _name, _value in {
 import mlflow.entities as entities  # noqa: E402
 import mlflow.store.db_migrations  # noqa: E402
 import mlflow.version  # noqa: E402
-from alembic.script import ScriptDirectory  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
 from mlflow.store.artifact.artifact_repo import ArtifactRepository  # noqa: E402
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository  # noqa: E402
@@ -48,12 +44,13 @@ from sqlalchemy.exc import SQLAlchemyError  # noqa: E402
 for _noisy in ("mlflow", "alembic"):
     logging.getLogger(_noisy).setLevel(logging.WARNING)
 
+MIGRATIONS = Path(mlflow.store.db_migrations.__file__).parent
+
 METRICS_PER_BATCH = 1000
 RUNS_PER_QUERY = 500
 REQUESTS_AT_ONCE = 8
 MOST_POINTS = 2**31 - 1
 LONGEST_TAG = 8000
-OPENING_DEADLINE_SECONDS = 120.0
 
 _Item = TypeVar("_Item")
 
@@ -82,65 +79,22 @@ class StoredPoint:
     time_ms: int
 
 
-def _make_database(database: Path) -> None:
-    """Make the tables of a new database under another name first: a full disk or a kill leaves no half-made store."""
-    for left_behind in database.parent.glob(f".{database.name}.*.unfinished"):
-        left_behind.unlink()
-    # A new name every time: SQLAlchemy keeps a connection to the file of an attempt that failed.
-    unfinished = database.with_name(f".{database.name}.{uuid4().hex}.unfinished")
-    try:
-        MlflowClient(tracking_uri=f"sqlite:///{unfinished}").search_experiments(max_results=1)
-        unfinished.rename(database)
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
-def _require_own_schema(database: Path) -> None:
-    """Refuse a database of another MLflow version before MLflow sees it, which would change its tables unasked.
-
-    Raises:
-        StoreError: what made it, and what to do.
-    """
-    connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
-    try:
-        found = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-    except sqlite3.OperationalError:
-        return  # no tables yet, or not of MLflow: MLflow makes its own
-    finally:
-        connection.close()
-    migrations = ScriptDirectory(str(Path(mlflow.store.db_migrations.__file__).parent))
-    own = migrations.get_current_head()
-    if found is None or found[0] == own:
-        return
-    known = {script.revision for script in migrations.walk_revisions()}
-    advice = (
-        f"copy {database} to a safe place, then run `mlflow db upgrade sqlite:///{database}`"
-        if found[0] in known
-        else "update mlflow here (pip install --upgrade mlflow)"
-    )
-    raise StoreError(
-        f"tracking store sqlite:///{database}: made by {'an older' if found[0] in known else 'a newer'} MLflow "
-        f"(schema {found[0]}; MLflow {mlflow.version.VERSION} has {own}); {advice}, or name another store"
-    )
-
-
 class MlflowStore:
-    """An open store.
-
-    The first opening creates the tables of a SQLite database. Two processes doing so at once destroy the file, so
-    opening happens under a lock beside it.
-    """
+    """An open store; the first opening creates the tables of a SQLite database."""
 
     def __init__(self, location: StoreLocation) -> None:
         location.require_usable()
         self.location = location
-        with _translated(location), _opening_lock(location):
-            if location.database is not None and not location.database.exists():
-                _make_database(location.database)
-            elif location.database is not None:
-                _require_own_schema(location.database)
-            self._client = MlflowClient(tracking_uri=location.uri)
-            self._client.search_experiments(max_results=1)
+        with _translated(location):
+            if location.database is None:
+                self._client = _client_of(location.uri)
+                return
+            with opening_lock(location.database, location.shown):
+                if location.database.exists():
+                    require_own_schema(location.database, MIGRATIONS, mlflow.version.VERSION)
+                else:
+                    make_database(location.database, _client_of)
+                self._client = _client_of(location.uri)
 
     def experiment_id(self, name: str) -> str | None:
         """Return the identifier of an experiment, or None when there is none of this name."""
@@ -165,11 +119,6 @@ class MlflowStore:
             if found.lifecycle_stage == entities.LifecycleStage.DELETED:
                 self._client.restore_experiment(found.experiment_id)
             return found.experiment_id
-
-    def run(self, run_id: str) -> StoredRun:
-        """Return one run."""
-        with _translated(self.location):
-            return _stored_run(self._client.get_run(run_id))
 
     def runs(self, tags: Mapping[str, str], experiment_ids: Sequence[str] | None = None) -> list[StoredRun]:
         """Return the runs that carry all ``tags``, oldest first, in the given experiments or in all of them."""
@@ -253,11 +202,6 @@ class MlflowStore:
         with _translated(self.location):
             self._client.set_terminated(run_id, status=status, end_time=ended_ms)
 
-    def delete_run(self, run_id: str) -> None:
-        """Move a run to MLflow's trash."""
-        with _translated(self.location):
-            self._client.delete_run(run_id)
-
     def history(self, run_id: str, stored_name: str) -> dict[int, float]:
         """Return step -> value of one metric; of several values at a step the latest."""
         with _translated(self.location):
@@ -280,6 +224,13 @@ class MlflowStore:
         return found
 
 
+def _client_of(uri: str) -> MlflowClient:
+    """Return a client that has asked the store something; the first question makes the tables of a new database."""
+    client = MlflowClient(tracking_uri=uri)
+    client.search_experiments(max_results=1)
+    return client
+
+
 def _stored_run(run: entities.Run) -> StoredRun:
     return StoredRun(
         run_id=run.info.run_id,
@@ -294,25 +245,9 @@ def _stored_run(run: entities.Run) -> StoredRun:
 
 
 @contextmanager
-def _opening_lock(location: StoreLocation) -> Iterator[None]:
-    if location.database is None:
-        yield
-        return
-    location.database.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(f"{location.database}.lock", timeout=OPENING_DEADLINE_SECONDS)
-    with lock:
-        yield
-
-
-@contextmanager
 def _translated(location: StoreLocation) -> Iterator[None]:
     try:
         yield
-    except Timeout as error:
-        raise StoreError(
-            f"tracking store {location.shown}: another process has been opening it for "
-            f"{OPENING_DEADLINE_SECONDS:.0f} s; end that process, then try again (lock file {error.lock_file})"
-        ) from error
     except (MlflowException, SQLAlchemyError, OSError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise StoreError(f"tracking store {location.shown}: {reason}") from error

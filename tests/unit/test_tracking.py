@@ -4,6 +4,7 @@ import json
 import math
 
 import pytest
+from mlflow.tracking import MlflowClient
 
 from orchestration.attempt import Outcome
 from orchestration.tracking.mlflow_store import MlflowStore
@@ -247,5 +248,5 @@ def test_a_run_deleted_in_the_user_interface_comes_back(root):
     done(root, make_trial(), {"loss": {1: 1.0}})
     sync(root)
     store, runs = stored(root)
-    store.delete_run(runs["base-seed0"].run_id)
+    MlflowClient(store.location.uri).delete_run(runs["base-seed0"].run_id)
     assert sync(root).created == 1
