@@ -25,7 +25,6 @@ from orchestration.selection import Chosen
 CANCELLABLE = (State.RUNNING, State.QUEUED, State.LOST)
 """What may still be worked on, now or later."""
 
-PATIENCE_SECONDS = 30.0
 KILL_SECONDS = 15.0
 SETTLE_SECONDS = 0.5
 """A worker that looked for the wish just before it was written has claimed its trial by then."""
@@ -57,7 +56,7 @@ def cancellable(chosen: Sequence[Chosen], runs: Runs) -> dict[Chosen, State]:
     return {one: state for one, state in found.items() if state in CANCELLABLE}
 
 
-def cancel(trials: dict[Chosen, State], patience_seconds: float = PATIENCE_SECONDS) -> list[Cancelled]:
+def cancel(trials: dict[Chosen, State], patience_seconds: float) -> list[Cancelled]:
     """Stop trials for good and wait until they are gone; those that do not end in time are killed.
 
     Args:
@@ -116,7 +115,7 @@ def _cancel_jobs(folders: Iterable[TrialFolder]) -> None:
     requests = (folder.request() for folder in folders)
     jobs = sorted({request.job for request in requests if request is not None and request.job})
     if jobs:
-        from orchestration.launch.slurm.launcher import cancel_jobs
+        from orchestration.slurm.queue import cancel_jobs
 
         cancel_jobs(jobs)
 

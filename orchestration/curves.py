@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from orchestration.journal import TrialFolder
-from orchestration.journal_records import Point, Result
+from orchestration.journal_records import MetricPoint, Result
 
 Curves = dict[str, dict[int, float]]
 """Metric name -> step -> value."""
@@ -20,7 +20,7 @@ def curves_of(folder: TrialFolder) -> Curves:
     return curves
 
 
-def final_points(result: Result | None, logged: Iterable[Point]) -> list[Point]:
+def final_points(result: Result | None, logged: Iterable[MetricPoint]) -> list[MetricPoint]:
     """Return the final metrics that were never logged, as points at the last step that was."""
     if result is None:
         return []
@@ -30,7 +30,7 @@ def final_points(result: Result | None, logged: Iterable[Point]) -> list[Point]:
         names.add(point.name)
         last_step = max(last_step, point.step)
     return [
-        Point(name, float(value), last_step, result.finished_ms)
+        MetricPoint(name, float(value), last_step, result.finished_ms)
         for name, value in result.metrics.items()
         if name not in names
     ]

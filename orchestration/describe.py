@@ -23,6 +23,7 @@ from typing import Any, Literal, Self
 
 from orchestration.describe_tables import Column, Published, Row, Table
 from orchestration.errors import DescriptionError
+from orchestration.field_checks import NAME, require, require_distinct, require_each, require_mapping, require_name
 from orchestration.resources import Resources
 from orchestration.spaces import (
     Conditional,
@@ -50,7 +51,6 @@ from orchestration.sweep_methods import (
     Scheduler,
     Searcher,
 )
-from orchestration.written import NAME, require, require_distinct, require_each, require_mapping, require_name
 
 __all__ = [
     "ASHA",

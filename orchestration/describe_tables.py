@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from orchestration.errors import DescriptionError
-from orchestration.written import require, require_distinct, require_each, require_mapping, require_name
+from orchestration.field_checks import require, require_distinct, require_each, require_mapping, require_name
 
 
 @runtime_checkable

@@ -18,12 +18,12 @@ from pathlib import Path
 from secrets import token_hex
 
 from orchestration.checkpoints import Checkpoints
-from orchestration.claim import process_start
 from orchestration.drivers import drivers, live_drivers, logs
 from orchestration.durable import named_failure
 from orchestration.errors import JournalError
 from orchestration.journal import TrialFolder
 from orchestration.journal_records import State
+from orchestration.launch.ray.session_folders import SESSION, TEMPORARY, is_abandoned, own_temporary_folders
 from orchestration.runs import Runs
 
 DAY_SECONDS = 86_400.0
@@ -33,7 +33,6 @@ KEPT_CHECKPOINTS = 1
 
 _DELETED = ".deleted-"
 _TEMPORARY = re.compile(r"\..*[0-9a-f]{32}")
-_SESSION = re.compile(r"(?P<host>.+)-(?P<pid>\d+)-[^-]+")
 _AT_WORK = (State.RUNNING, State.QUEUED, State.UNKNOWN)
 
 
@@ -134,18 +133,17 @@ def _checkpoints(done: Iterable[TrialFolder]) -> Iterator[Garbage]:
 
 def _ray_sessions(runs: Runs) -> Iterator[Garbage]:
     for path in sorted((runs.root / ".ray").glob("*")):
-        named = _SESSION.fullmatch(path.name)
+        named = SESSION.fullmatch(path.name)
         if named is None:
             continue
         if named["host"] == socket.gethostname():
-            if process_start(int(named["pid"])) is None:
+            if is_abandoned(path, SESSION):
                 yield _garbage(Kind.RAY_SESSION, path, "its driver is gone")
         elif _age(path) > WEEK_SECONDS:
             yield _garbage(Kind.RAY_SESSION, path, f"of a driver on {named['host']}, untouched for a week")
     for parent in {Path(tempfile.gettempdir()), Path("/tmp")}:
-        for path in sorted(parent.glob("oneshot-ray-*")):
-            pid = path.name.split("-")[2]
-            if path.stat().st_uid == os.getuid() and pid.isdigit() and process_start(int(pid)) is None:
+        for path in own_temporary_folders(parent):
+            if is_abandoned(path, TEMPORARY):
                 yield _garbage(Kind.RAY_SESSION, path, "its driver is gone")
 
 

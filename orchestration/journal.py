@@ -20,9 +20,8 @@
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -42,34 +41,23 @@ from orchestration.durable import (
     write_whole,
 )
 from orchestration.ending import Ending, Outcome
-from orchestration.errors import JournalError, LaunchError, NewerFormatError
+from orchestration.errors import JournalError, NewerFormatError
 from orchestration.journal_records import (
     Event,
     Heartbeat,
+    MetricPoint,
     Perturbation,
-    Point,
     Request,
     Result,
     Sample,
-    State,
     Wish,
 )
 from orchestration.resources import Resources
 from orchestration.signature import flatten, is_neutral, nest
 from orchestration.trial_description import Trial
 
-logger = logging.getLogger(__name__)
-
 FORMAT = 1
 """Of the folder; a version that reads folders of the one before, but not the other way round, has the next number."""
-
-
-_FINAL = {
-    Outcome.FAILED: State.FAILED,
-    Outcome.OOM: State.FAILED,
-    Outcome.CANCELLED: State.CANCELLED,
-    Outcome.PRUNED: State.PRUNED,
-}
 
 
 class TrialFolder:
@@ -126,6 +114,18 @@ class TrialFolder:
             )
         return Trial.from_dict(fields)
 
+    def trial_to_run(self) -> Trial:
+        """Return the trial with the neutral settings and resources of the last request."""
+        trial = self.trial
+        request = self.request()
+        if request is None:
+            return trial
+        neutral = is_neutral(trial.neutral_keys, "")
+        kept = {key: value for key, value in flatten(trial.config).items() if not neutral(key)}
+        perturbed = self.perturbation()
+        config = nest({**kept, **request.settings, **(perturbed.settings if perturbed else {})})
+        return replace(trial, config=config, resources=request.resources)
+
     @classmethod
     def create(cls, path: Path, trial: Trial) -> bool:
         """Freeze the description of a trial in its folder, unless there is one already; tell which it was."""
@@ -148,32 +148,32 @@ class TrialFolder:
         """Tell whether the trial was ever launched from this journal."""
         return (self.path / "trial.json").exists()
 
-    def metrics(self) -> list[Point]:
+    def metrics(self) -> list[MetricPoint]:
         """Return the value of every metric at every step, ordered by step; the last value of a step wins."""
-        points: dict[tuple[str, int], Point] = {}
+        points: dict[tuple[str, int], MetricPoint] = {}
         for point in self.metrics_from(0)[0]:
             first = points.get((point.name, point.step), point)
             points[point.name, point.step] = point._replace(time_ms=first.time_ms)
         return sorted(points.values(), key=lambda point: point.step)
 
-    def metrics_from(self, offset: int) -> tuple[list[Point], int]:
+    def metrics_from(self, offset: int) -> tuple[list[MetricPoint], int]:
         """Return what was logged behind a byte offset, in the order of logging, and the next offset.
 
         A file in which no line ends there was started afresh, and is returned from its beginning.
         """
         records, end = read_lines(self.metrics_file, _start(self.metrics_file, offset))
         return [
-            Point(name, float(value), record["step"], record["time_ms"])
+            MetricPoint(name, float(value), record["step"], record["time_ms"])
             for record in records
             for name, value in record["metrics"].items()
         ], end
 
-    def newest(self, metric: str | None = None) -> Point | None:
+    def newest(self, metric: str | None = None) -> MetricPoint | None:
         """Return the value that was logged last, of this metric or of any; of a long file only the end is read."""
         for record in read_last_lines(self.metrics_file):
             for name, value in reversed(record["metrics"].items()):
                 if metric in (None, name):
-                    return Point(name, float(value), record["step"], record["time_ms"])
+                    return MetricPoint(name, float(value), record["step"], record["time_ms"])
         return None
 
     def samples_from(self, offset: int) -> tuple[list[Sample], int]:
@@ -215,11 +215,16 @@ class TrialFolder:
 
     def request(self) -> Request | None:
         """Return what the last launcher wanted."""
-        fields = read_whole(self.path / "request.json", durable=False)
+        fields = self.request_fields()
         if fields is None:
             return None
         launcher = Owner.from_dict(fields["launcher"]) if fields["launcher"] else None
         return Request(**{**fields, "launcher": launcher, "resources": Resources(**fields["resources"])})
+
+    def request_fields(self) -> dict[str, Any] | None:
+        """Return the request as it is written, which is faster where thousands are looked at."""
+        fields: dict[str, Any] | None = read_whole(f"{self.path}/request.json", durable=False)
+        return fields
 
     def ask(self, request: Request) -> None:
         """Tell the worker and every reader what is wanted of the trial."""
@@ -229,11 +234,10 @@ class TrialFolder:
 
     def note_job(self, job: str) -> None:
         """Tell every reader which job of the cluster's scheduler runs the trial."""
-        path = self.path / "request.json"
-        fields = read_whole(path, durable=False)
+        fields = self.request_fields()
         if fields is None:
             raise JournalError(f"{self.path}: nobody asked for this trial, so no job can be noted for it")
-        write_whole(path, to_json({**fields, "job": job}), durable=False)  # thousands at a time: nothing is rebuilt
+        write_whole(self.path / "request.json", to_json({**fields, "job": job}), durable=False)
 
     def cancel(self, by: str) -> None:
         """Wish that the trial ends for good: its worker saves and stops, and nobody starts another one."""
@@ -288,39 +292,16 @@ class TrialFolder:
                 path.rename(place / path.name)
         return place
 
+    def file_names(self) -> frozenset[str]:
+        """Return what is in the folder: one question instead of one per file."""
+        try:
+            return frozenset(os.listdir(self.path))  # noqa: PTH208 - a Path per name costs more than all the rest
+        except FileNotFoundError:
+            return frozenset()
+
     def is_done(self) -> bool:
         """Tell whether there is a result."""
         return os.path.exists(f"{self.path}/result.json")  # noqa: PTH110 - asked of thousands
-
-    def state(self, lives: Callable[[Owner], bool | None] = Owner.is_alive) -> State:
-        """Return where the trial stands, as far as its own folder tells; ``Runs.states`` looks at its needs too.
-
-        Args:
-            lives: tells of a launcher whether it lives; who looks at many trials asks once per launcher.
-        """
-        names = self._names()  # one question instead of one per file: most of them are not there
-        if "result.json" in names:
-            return State.DONE
-        last = self.last_attempt() if "attempts" in names else None
-        if last is not None and last.is_live():
-            return State.RUNNING
-        if last is not None and last.outcome is Outcome.OK and self.is_done():  # it finished between the two looks
-            return State.DONE
-        if "cancel.json" in names:
-            return State.CANCELLED
-        if "prune.json" in names:
-            return State.PRUNED
-        request = read_whole(f"{self.path}/request.json", durable=False) if "request.json" in names else None
-        expected = request is not None and _is_looked_after(request, lives)
-        if expected and request is not None and request["attempts_before"] == (last.number if last else 0):
-            return State.QUEUED
-        if last is None:
-            return State.PLANNED
-        if last.outcome in _FINAL:
-            return _FINAL[last.outcome]
-        if expected:
-            return State.QUEUED
-        return State.LOST if last.outcome in (None, Outcome.LOST, Outcome.NODE_FAIL) else State.CANCELLED
 
     def claim(self) -> Attempt | Held:
         """Claim the next attempt for this process, unless a live worker holds the trial."""
@@ -347,27 +328,9 @@ class TrialFolder:
             return attempt
         return replace(attempt, ending=Ending(Outcome.OK, result.finished_ms, exit_code=0))
 
-    def _names(self) -> frozenset[str]:
-        try:
-            return frozenset(os.listdir(self.path))  # noqa: PTH208 - a Path per name costs more than all the rest
-        except FileNotFoundError:
-            return frozenset()
-
     def _read_wish(self, name: str, outcome: Outcome) -> Wish | None:
         fields = read_whole(self.path / name)
         return Wish(**fields, outcome=outcome) if fields else None
-
-    def trial_to_run(self) -> Trial:
-        """Return the trial with the neutral settings and resources of the last request."""
-        trial = self.trial
-        request = self.request()
-        if request is None:
-            return trial
-        neutral = is_neutral(trial.neutral_keys, "")
-        kept = {key: value for key, value in flatten(trial.config).items() if not neutral(key)}
-        perturbed = self.perturbation()
-        config = nest({**kept, **request.settings, **(perturbed.settings if perturbed else {})})
-        return replace(trial, config=config, resources=request.resources)
 
 
 def _start(path: Path, offset: int) -> int:
@@ -380,23 +343,6 @@ def _start(path: Path, offset: int) -> int:
             return offset if file.read(1) == b"\n" else 0
     except FileNotFoundError:
         return 0
-
-
-def _is_looked_after(request: Mapping[str, Any], lives: Callable[[Owner], bool | None]) -> bool:
-    """Tell whether a launcher that lives, or a job that its scheduler still has, will start or continue the trial."""
-    if request["launcher"] and lives(Owner.from_dict(request["launcher"])):
-        return True
-    return bool(request.get("job")) and _scheduler_has(request["job"])
-
-
-def _scheduler_has(job: str) -> bool:
-    from orchestration.slurm.queue import snapshot  # runs commands: only where a trial names a job
-
-    try:
-        return job in snapshot()
-    except LaunchError as error:
-        logger.warning("%s; a trial whose job cannot be asked for counts as queued", error)
-        return True
 
 
 def _require(fields: Any | None, path: Path) -> Any:

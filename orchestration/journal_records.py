@@ -27,7 +27,7 @@ class State(StrEnum):
     UNKNOWN = "unknown"  # a newer version of this program wrote its folder
 
 
-class Point(NamedTuple):
+class MetricPoint(NamedTuple):
     """A value of a metric at a step. ``time_ms`` is when the step was logged first: a repeated step keeps it."""
 
     name: str

@@ -1,4 +1,4 @@
-"""Plans as people and programs read them, and the one trial that a text means."""
+"""Plans as people and programs read them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,10 @@ from rich.text import Text
 
 from orchestration.demand import demand_of, resources_text
 from orchestration.durable import to_json
-from orchestration.errors import DescriptionError
-from orchestration.inputs import is_missing, missing_inputs
-from orchestration.journal import TrialFolder
 from orchestration.journal_records import State
+from orchestration.missing_inputs import is_missing, missing_inputs
 from orchestration.plan import Plan
 from orchestration.resources import Resources
-from orchestration.runs import Runs
-from orchestration.selection import choose
 from orchestration.signature import SHOWN_DIGITS
 from orchestration.status import STATE_STYLE
 from orchestration.trial_description import Trial
@@ -164,12 +160,3 @@ def _hours(hours: float | None) -> str:
 
 def _say(console: Console, text: str) -> None:
     console.print(text, highlight=False, markup=False, soft_wrap=True)
-
-
-def one_trial(runs: Runs, text: str) -> TrialFolder:
-    """Return the trial meant by a name, with wildcards or not, a signature or a path; an unclear one is an error."""
-    found = runs.find(text) or [one.folder for one in choose(runs, [text])]
-    if len(found) == 1:
-        return found[0]
-    meant = ", ".join(f"{folder.trial.experiment}/{folder.trial.name} ({folder.trial.short})" for folder in found[:5])
-    raise DescriptionError(f"{text}: this can be {len(found)} trials, for example {meant}; name one of them")

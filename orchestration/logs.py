@@ -13,6 +13,7 @@ from orchestration.errors import DescriptionError
 from orchestration.journal import TrialFolder
 from orchestration.journal_records import State
 from orchestration.selection import Chosen
+from orchestration.trial_state import state_of
 
 POLL_SECONDS = 0.3
 CHUNK_BYTES = 1 << 16
@@ -52,7 +53,7 @@ def follow_logs(chosen: Sequence[Chosen], wanted: Wanted, out: TextIO) -> None:
     while live:
         ended = []
         for one in live:
-            state = one.folder.state()  # before the logs, so that the last words of a trial that ends now are printed
+            state = state_of(one.folder)  # before the logs, so that the last words of a trial that ends now are printed
             tail = _tail_of(one, wanted)
             before = tails.get(one.name)
             if tail is not None and (before is None or before.title != tail.title):

@@ -17,6 +17,10 @@ from orchestration.journal_records import Request, State
 from orchestration.plan import Entry
 from orchestration.signature import SHOWN_DIGITS, canonical_json, flatten, is_neutral
 from orchestration.trial_description import Trial
+from orchestration.trial_state import state_of
+
+LEAST_DIGITS = 4
+"""Of a signature, where it stands for its trial."""
 
 _BLOCKING = (State.FAILED, State.BLOCKED, State.PRUNED)
 
@@ -65,7 +69,7 @@ class Runs:
         found = {
             folder.signature for experiment, name, folder in self.names() if text in (name, f"{experiment}/{name}")
         }
-        if len(text) >= 4:  # not by name: a name may have gone over to a later trial
+        if len(text) >= LEAST_DIGITS:  # not by name: a name may have gone over to a later trial
             found |= {folder.signature for folder in self.folders() if folder.signature.startswith(text)}
         return [self.folder(signature) for signature in sorted(found)]
 
@@ -160,7 +164,7 @@ class _Look:
 
     def _find(self, folder: TrialFolder, needs: Mapping[str, str] | None) -> State:
         try:
-            state = folder.state(self._lives)
+            state = state_of(folder, self._lives)
             if state in (State.DONE, State.RUNNING):
                 return state
         except (TypeError, KeyError, ValueError):

@@ -9,9 +9,7 @@ from pathlib import Path
 
 from orchestration.errors import DescriptionError
 from orchestration.journal import TrialFolder
-from orchestration.runs import Runs
-
-LEAST_DIGITS = 4
+from orchestration.runs import LEAST_DIGITS, Named, Runs
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,16 @@ def choose_planned(runs: Runs, signatures: Iterable[str]) -> list[Chosen]:
     return _named((folder for folder in folders if folder.exists()), runs.names())
 
 
-def _meant_by(pattern: str, runs: Runs, names: Sequence[tuple[str, str, TrialFolder]]) -> list[TrialFolder]:
+def one_trial(runs: Runs, text: str) -> TrialFolder:
+    """Return the trial meant by a name, with wildcards or not, a signature or a path; an unclear one is an error."""
+    found = runs.find(text) or [one.folder for one in choose(runs, [text])]  # a name may hold what is a wildcard, too
+    if len(found) == 1:
+        return found[0]
+    meant = ", ".join(f"{folder.trial.experiment}/{folder.trial.name} ({folder.trial.short})" for folder in found[:5])
+    raise DescriptionError(f"{text}: this can be {len(found)} trials, for example {meant}; name one of them")
+
+
+def _meant_by(pattern: str, runs: Runs, names: Sequence[Named]) -> list[TrialFolder]:
     if TrialFolder(Path(pattern)).exists():
         return [TrialFolder(Path(pattern).resolve())]
     found = [
@@ -68,7 +75,7 @@ def _meant_by(pattern: str, runs: Runs, names: Sequence[tuple[str, str, TrialFol
     return found
 
 
-def _named(folders: Iterable[TrialFolder], names: Sequence[tuple[str, str, TrialFolder]]) -> list[Chosen]:
+def _named(folders: Iterable[TrialFolder], names: Sequence[Named]) -> list[Chosen]:
     called: dict[str, str] = {}
     for experiment, name, folder in names:
         called.setdefault(folder.signature, f"{experiment}/{name}")

@@ -64,12 +64,12 @@ def watch(board: Board, shown: Shown, console: Console) -> None:
     with suppress(KeyboardInterrupt):
         if not console.is_terminal:
             print_status(board, shown, console)
-        with _keys() as pressed, Follower(board, shown, console, stays=True) as follower:
-            while board.is_live() and not pressed(follower.pause):
-                follower.look()
+        with _keys() as pressed, LiveBoard(board, shown, console, stays=True) as live:
+            while board.is_live() and not pressed(live.pause):
+                live.look()
 
 
-class Follower:
+class LiveBoard:
     """Shows a board again and again; a context manager.
 
     Args:
@@ -90,7 +90,7 @@ class Follower:
         self._live = Live(console=console, auto_refresh=False, transient=not stays, vertical_overflow="crop")
         self._started = self._summed_up = time.monotonic()
 
-    def __enter__(self) -> Follower:
+    def __enter__(self) -> LiveBoard:
         if self._console.is_terminal:
             self._live.start()
             self._live.update(self._view(), refresh=True)

@@ -34,6 +34,13 @@ BOX_CODER = [
     "tests/golden/test_os2d_box_coder.py",
 ]
 
+JOURNAL = [
+    "tests/unit/test_journal.py",
+    "tests/unit/test_claim.py",
+    "tests/unit/test_durable.py",
+    "tests/unit/test_properties_journal.py",
+]
+
 TESTS = {
     "os2d/modeling/assignment.py": BOX_CODER,
     "os2d/modeling/box_coder.py": BOX_CODER,
@@ -43,12 +50,8 @@ TESTS = {
         "tests/unit/test_properties_boxes.py",
         "tests/golden/test_os2d_voc.py",
     ],
-    "orchestration/journal.py": [
-        "tests/unit/test_journal.py",
-        "tests/unit/test_claim.py",
-        "tests/unit/test_durable.py",
-        "tests/unit/test_properties_journal.py",
-    ],
+    "orchestration/journal.py": JOURNAL,
+    "orchestration/trial_state.py": JOURNAL,
 }
 """Module -> the tests that are to notice every change in it."""
 

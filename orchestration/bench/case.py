@@ -60,10 +60,10 @@ class Case:
         return range(self.sizes.repetitions)
 
 
-def plan_of(count: int, cpus: float = 1.0) -> Plan:
+def plan_of(count: int) -> Plan:
     """Return a plan of so many trials that do nothing."""
     space = grid({"index": list(range(count))})
-    return plan([Experiment("bench", TASK, space=space, resources=Resources(cpus=cpus, memory_gb=0.1))])
+    return plan([Experiment("bench", TASK, space=space, resources=Resources(memory_gb=0.1))])
 
 
 def seconds_of(call: Callable[[], object]) -> float:

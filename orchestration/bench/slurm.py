@@ -29,8 +29,9 @@ def measure_slurm(case: Case) -> Iterator[Finding]:
     if reason:
         yield Finding("slurm", title, skipped=reason)
         return
-    from orchestration.launch.slurm.launcher import SlurmLauncher, cancel_jobs
+    from orchestration.launch.slurm.launcher import SlurmLauncher
     from orchestration.launch.slurm.options import SlurmOptions
+    from orchestration.slurm.queue import cancel_jobs
 
     trials = plan_of(case.sizes.submitted).trials
     ours, prepared, bare = [], [], []

@@ -147,7 +147,7 @@ def sync(
             print(f"{done.tracking_uri}: {counted}", flush=True)
 
     if follow:
-        tracking.follow(runs, tracking_uri=tracking_uri, on_news=tell)
+        tracking.follow(runs, tracking_uri, tell)
         return
     done = tracking.sync(runs, tracking_uri=tracking_uri)
     tell(done)

@@ -216,7 +216,7 @@ def logs(
 def diff(first: TrialArgument, second: TrialArgument, runs: RunsOption = RUNS, as_json: JsonOption = False) -> None:
     """Tell why two trials are not one: the configuration keys, data and needs in which they differ."""
     from orchestration.comparison import differences, print_differences
-    from orchestration.listing import one_trial
+    from orchestration.selection import one_trial
 
     journal = Runs(runs)
     a, b = one_trial(journal, first).trial, one_trial(journal, second).trial

@@ -63,9 +63,9 @@ class Meeting:
             raise LaunchError(f"{node.host}:{node.port}: cannot be listened on: {_first_line(error)}") from error
 
     @classmethod
-    def join(cls, host: str, port: int, seconds: float = JOIN_SECONDS) -> Meeting:
+    def join(cls, host: str, port: int) -> Meeting:
         """Connect to the store, waiting for it to be opened."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + JOIN_SECONDS
         while True:
             try:
                 return cls(TCPStore(host, port, is_master=False, wait_for_workers=False, timeout=SILENCE))

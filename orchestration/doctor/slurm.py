@@ -40,13 +40,12 @@ def check_slurm() -> list[Check]:
     return [Check("slurm", "ok", told), _accounting()]
 
 
-def probe_slurm(folder: Path, python: str, partition: str | None = None, seconds: float = PROBE_SECONDS) -> Check:
+def probe_slurm(folder: Path, python: str, seconds: float = PROBE_SECONDS) -> Check:
     """Submit a job that imports our code and reports its host, and wait for what it says.
 
     Args:
         folder: one that compute nodes see, such as the runs folder; the files of the probe are removed again.
         python: the interpreter that trials will use.
-        partition: None takes the cluster's default.
         seconds: to wait; then the job is cancelled.
     """
     name = f".doctor-{token_hex(4)}"
@@ -55,7 +54,7 @@ def probe_slurm(folder: Path, python: str, partition: str | None = None, seconds
     folder.mkdir(parents=True, exist_ok=True)
     try:
         script.write_text(_PROBE_SCRIPT.format(python=shlex.quote(python), answer=shlex.quote(str(answer))))
-        return _run_probe(script, answer, partition, seconds)
+        return _run_probe(script, answer, seconds)
     except SlurmError as error:
         return Check("slurm probe", "error", str(error), "run `sbatch` by hand, or ask the cluster's staff")
     finally:
@@ -65,11 +64,10 @@ def probe_slurm(folder: Path, python: str, partition: str | None = None, seconds
             parent.rmdir()
 
 
-def _run_probe(script: Path, answer: Path, partition: str | None, seconds: float) -> Check:
+def _run_probe(script: Path, answer: Path, seconds: float) -> Check:
     began = time.monotonic()
     options = ["--job-name=oneshot-doctor", "--ntasks=1", "--mem=500M", "--time=5", "--output=/dev/null"]
-    where = [f"--partition={partition}"] if partition else []
-    job = slurm(["sbatch", "--parsable", f"--chdir={script.parent}", *options, *where, str(script)])
+    job = slurm(["sbatch", "--parsable", f"--chdir={script.parent}", *options, str(script)])
     job = job.strip().partition(";")[0]
     while (state := _state(job)) not in ("", "COMPLETED", "COMPLETING"):
         if state in ("FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "TIMEOUT", "CANCELLED", "BOOT_FAIL", "DEADLINE"):

@@ -15,7 +15,7 @@ from orchestration.trial_description import Trial
 
 
 class Halt:
-    """The wish of the user to stop everything: once asks the workers to save, twice does not wait for them."""
+    """The request to stop whoever starts workers: once asks these to save, twice does not wait for them."""
 
     def __init__(self) -> None:
         self._asked = threading.Event()

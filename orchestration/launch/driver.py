@@ -15,14 +15,15 @@ from rich.console import Console
 from orchestration.drivers import recorded
 from orchestration.durable import make_folder
 from orchestration.errors import ExitCode
-from orchestration.inputs import require_inputs
 from orchestration.journal import TrialFolder
 from orchestration.journal_records import State
 from orchestration.launch import Halt, JobLauncher, Launcher
-from orchestration.launch.progress import Progress, counts
+from orchestration.launch.progress import Progress
 from orchestration.launch.sweeps.in_turn import require_follower, run_sweeps
+from orchestration.missing_inputs import require_inputs
 from orchestration.plan import Plan
 from orchestration.runs import Runs
+from orchestration.status import counts
 from orchestration.trial_description import Trial
 
 CREATORS = 8

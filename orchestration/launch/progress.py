@@ -11,13 +11,11 @@ from typing import Self
 from rich.console import Console
 
 from orchestration.runs import Runs
-from orchestration.status import STATE_STYLE, board_of_trials, counts
+from orchestration.status import board_of_trials
 from orchestration.trial_description import Trial
-from orchestration.watch import SUMMARY_SECONDS, Follower, Shown
+from orchestration.watch import SUMMARY_SECONDS, LiveBoard, Shown
 
 TICK_SECONDS = 5.0
-
-__all__ = ["STATE_STYLE", "Progress", "counts"]
 
 
 class Progress:
@@ -47,9 +45,9 @@ class Progress:
     def _follow(self) -> None:
         self._board.look()
         next_tick = time.monotonic() + TICK_SECONDS
-        with Follower(self._board, Shown(), self._console, stays=False, line_seconds=SUMMARY_SECONDS) as follower:
-            while not self._ended.wait(follower.pause):
-                follower.look()
+        with LiveBoard(self._board, Shown(), self._console, stays=False, line_seconds=SUMMARY_SECONDS) as live:
+            while not self._ended.wait(live.pause):
+                live.look()
                 if self._on_tick is not None and time.monotonic() >= next_tick:
                     self._on_tick()
                     next_tick = time.monotonic() + TICK_SECONDS

@@ -14,6 +14,7 @@ from orchestration.durable import read_lines
 from orchestration.errors import DescriptionError
 from orchestration.journal import TrialFolder
 from orchestration.runs import Runs
+from orchestration.trial_state import state_of
 
 FINAL, BEST = "model_final.pth", "best_model"
 """File name of a network after its last iteration, and start of that of the best one."""
@@ -31,7 +32,6 @@ class FinishedRun:
 
     Args:
         name: for the title.
-        folder: where it lies.
         checkpoint: the weights file.
         config: YAML of the whole configuration.
         metrics: the final ones.
@@ -41,7 +41,6 @@ class FinishedRun:
     """
 
     name: str
-    folder: Path
     checkpoint: Path
     config: str
     metrics: Mapping[str, float]
@@ -79,7 +78,7 @@ def _of_trial(folder: TrialFolder, checkpoint: str | None) -> FinishedRun:
     trial, result = folder.trial, folder.result()
     if result is None:
         raise DescriptionError(
-            f"{folder.path}: trial {trial.experiment}/{trial.name} is {folder.state().value}, not done; publish it "
+            f"{folder.path}: trial {trial.experiment}/{trial.name} is {state_of(folder).value}, not done; publish it "
             "when it is"
         )
     attempts = folder.attempts()
@@ -94,7 +93,6 @@ def _of_trial(folder: TrialFolder, checkpoint: str | None) -> FinishedRun:
     }
     return FinishedRun(
         name=f"{trial.experiment}/{trial.name}",
-        folder=folder.path,
         checkpoint=_choose(folder.checkpoints, checkpoint),
         config=yaml.safe_dump(_plain(trial.config), sort_keys=False),
         metrics=result.metrics,
@@ -125,7 +123,6 @@ def _of_folder(folder: Path, checkpoint: str | None) -> FinishedRun:
     log = folder / LOG
     return FinishedRun(
         name=folder.resolve().name,
-        folder=folder,
         checkpoint=_choose(folder, checkpoint),
         config=config.read_text(encoding="utf-8"),
         metrics=metrics,

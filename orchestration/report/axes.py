@@ -10,6 +10,9 @@ LOGARITHMIC_FROM = 1000.0
 """Positive values that span so many times the least one are drawn on a logarithmic axis."""
 
 STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
+TICKS = 6
+"""About so many values of an axis are marked."""
+
 MARGIN = 0.04
 
 
@@ -29,11 +32,11 @@ class Scale:
         low, high, value = (math.log(v) if self.is_log else v for v in (self.low, self.high, value))
         return self.start + (value - low) / (high - low) * (self.end - self.start)
 
-    def ticks(self, count: int = 6) -> list[float]:
-        """Return about so many round values on the axis."""
+    def ticks(self) -> list[float]:
+        """Return about :data:`TICKS` round values on the axis."""
         if self.is_log:
-            return _decades(self.low, self.high, count)
-        ticks = _round_values(self.low, self.high, count)
+            return _decades(self.low, self.high)
+        ticks = _round_values(self.low, self.high)
         return [tick for tick in ticks if tick.is_integer()] if self.is_whole else ticks
 
 
@@ -66,15 +69,15 @@ def tick_text(value: float) -> str:
     return f"{value:.6g}"
 
 
-def _round_values(low: float, high: float, count: int) -> list[float]:
-    raw = (high - low) / count
+def _round_values(low: float, high: float) -> list[float]:
+    raw = (high - low) / TICKS
     power = 10 ** math.floor(math.log10(raw))
     step = next(step * power for step in STEPS if step * power >= raw * 0.999)
     first = math.ceil(low / step - 1e-9)
     return [round(k * step, 12) for k in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
-def _decades(low: float, high: float, count: int) -> list[float]:
+def _decades(low: float, high: float) -> list[float]:
     first, last = math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9)
-    every = max(1, round((last - first + 1) / count))
+    every = max(1, round((last - first + 1) / TICKS))
     return [10.0**k for k in range(first, last + 1, every)]

@@ -20,6 +20,7 @@ from orchestration.report.precision_recall import precision_recall
 from orchestration.report.settings import differences
 from orchestration.report.stories import Chapter, KnownResults, chapters_of
 from orchestration.report.sweeps import sweep_figures
+from orchestration.signature import SHOWN_DIGITS
 from orchestration.sweep.table import sweep_tables
 from orchestration.tables.build import build_table
 from orchestration.tables.formats import Format, render, to_html
@@ -98,6 +99,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["duration"] = duration
+    environment.filters["short"] = lambda signature: signature[:SHOWN_DIGITS]
     environment.filters["number"] = lambda value: f"{value:.5g}"
     environment.filters["sample"] = lambda look: Markup(legend_sample(look))
     return environment

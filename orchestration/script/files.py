@@ -17,7 +17,7 @@ from orchestration.attempt import LAST
 from orchestration.durable import link_to, make_folder, write_whole
 from orchestration.errors import DescriptionError, ExitCode, ResourcesError
 from orchestration.journal import TrialFolder
-from orchestration.launch.slurm.launcher import script_text
+from orchestration.launch.slurm.batch_script import script_text
 from orchestration.launch.slurm.options import SlurmOptions, python_of, set_up
 from orchestration.launch.worker import THREAD_VARIABLES, worker_command, worker_environment
 from orchestration.plan import Entry, Plan

@@ -27,7 +27,7 @@ def require_commands() -> None:
         )
 
 
-def slurm(arguments: Sequence[str], seconds: float = ANSWER_SECONDS) -> str:
+def slurm(arguments: Sequence[str]) -> str:
     """Run a command of SLURM and return what it printed.
 
     Raises:
@@ -40,7 +40,7 @@ def slurm(arguments: Sequence[str], seconds: float = ANSWER_SECONDS) -> str:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=seconds,
+            timeout=ANSWER_SECONDS,
             env=outside_of_jobs(os.environ),
             check=False,
         )
@@ -48,8 +48,8 @@ def slurm(arguments: Sequence[str], seconds: float = ANSWER_SECONDS) -> str:
         raise SlurmError(f"{name}: not on the PATH") from error
     except subprocess.TimeoutExpired as error:
         raise SlurmError(
-            f"{name}: the SLURM controller did not answer within {seconds:g} s; try `sinfo`, and run the same command "
-            "again when it answers"
+            f"{name}: the SLURM controller did not answer within {ANSWER_SECONDS:g} s; try `sinfo`, and run the same "
+            "command again when it answers"
         ) from error
     if done.returncode != 0:
         raise SlurmError(f"{name}: {complaint(done.stderr or done.stdout) or f'exit code {done.returncode}'}")

@@ -1,4 +1,4 @@
-"""What SLURM says of jobs: one call for all of those that wait or run, one for how others ended.
+"""Jobs in SLURM's queue: one call says of all those that wait or run, one how others ended, one cancels some.
 
 Jobs are named as everywhere here: :data:`~orchestration.slurm.current_job.JOB_PREFIX` says how.
 """
@@ -78,6 +78,21 @@ def forget_snapshot() -> None:
     global _cache
     with _lock:
         _cache = None
+
+
+def cancel_jobs(jobs: Iterable[str]) -> None:
+    """End jobs, waiting or running; those that have ended already are no error.
+
+    Args:
+        jobs: as requests name them, ``slurm:12_3``; others are left alone.
+
+    Raises:
+        SlurmError: SLURM does not answer.
+    """
+    numbers = sorted({job.removeprefix(JOB_PREFIX) for job in jobs if job.startswith(JOB_PREFIX)})
+    for some in _batches(numbers):
+        slurm(["scancel", "--quiet", *some])
+    forget_snapshot()
 
 
 def endings(jobs: Iterable[str]) -> dict[str, JobState]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
-SHOWN_DIGITS = 6
+SIGNIFICANT_DIGITS = 6
 """A chosen number is rounded to so many significant digits: it becomes part of a trial's name."""
 
 
@@ -168,7 +168,7 @@ def _from_index(domain: Domain, value: Any) -> Any:
 def _rounded(domain: Domain, value: Any) -> Any:
     if not isinstance(domain, Uniform | LogUniform):
         return value
-    return min(max(float(f"{value:.{SHOWN_DIGITS}g}"), domain.low), domain.high)
+    return min(max(float(f"{value:.{SIGNIFICANT_DIGITS}g}"), domain.low), domain.high)
 
 
 def _seed(seed: int, index: int) -> int:

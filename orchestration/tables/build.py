@@ -12,7 +12,7 @@ from orchestration.tables.cells import fill_cell
 from orchestration.tables.contract import Source, TrialResults
 from orchestration.tables.result import Cell, ColumnHead, TableResult
 from orchestration.tables.significance import with_significance
-from orchestration.tables.states import Standing, standings, with_needs
+from orchestration.tables.standings import Standing, standings, with_needs
 
 
 def build_table(table: Table, plan: Plan, source: Source) -> TableResult:

@@ -54,14 +54,14 @@ def count(cell: Cell) -> str:
     return f"{cell.n} of {cell.wanted}" if cell.wanted else f"{cell.n}, not all"
 
 
-def published_text(cell: Cell, head: ColumnHead, marks: SourceMarks, minus: str = "−") -> str:
+def published_text(cell: Cell, head: ColumnHead, marks: SourceMarks) -> str:
     """Return the published value, its source and by how much ours differs, or where to look it up."""
     mark = marks.of(cell)
     if not mark:
         return ""
     if cell.published is None or cell.published.value is None:
         return f"see [{mark}]"
-    difference = "" if cell.difference is None else f", {cell.difference:+.{head.digits}f}".replace("-", minus)
+    difference = "" if cell.difference is None else f", {cell.difference:+.{head.digits}f}".replace("-", "−")
     return f"{cell.published.value} [{mark}]{difference}"
 
 

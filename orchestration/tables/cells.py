@@ -11,7 +11,7 @@ from orchestration.tables.contract import TrialResults
 from orchestration.tables.pooling import matching_names
 from orchestration.tables.reduction import Spread, spread_of
 from orchestration.tables.result import Cell, CellState
-from orchestration.tables.states import Standing
+from orchestration.tables.standings import Standing
 from orchestration.tracking.metric_names import mlflow_name
 from orchestration.trial_description import Trial
 

@@ -19,6 +19,7 @@ from orchestration.tracking.pages import RunPlace, address_of, pages_of
 from orchestration.tracking.store_location import StoreError, StoreLocation
 from orchestration.tracking.trial_record import CODE, KIND, REASON, SIGNATURE, STATE, code_of, reason
 from orchestration.trial_description import Trial
+from orchestration.trial_state import state_of
 
 if TYPE_CHECKING:
     from orchestration.tracking.mlflow_store import MlflowStore, StoredRun
@@ -49,12 +50,12 @@ class FolderResults:
     @cached_property
     def state(self) -> CellState:
         """The state of the trial."""
-        return self.folder.state().value
+        return state_of(self.folder).value
 
     @cached_property
     def reason(self) -> str:
         """Why it has no result."""
-        return reason(self.folder.state(), self.folder.attempts())
+        return reason(state_of(self.folder), self.folder.attempts())
 
     @cached_property
     def code(self) -> str:

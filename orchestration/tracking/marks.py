@@ -16,7 +16,7 @@ from orchestration.curves import final_points
 from orchestration.durable import make_folder, read_whole, to_json, write_whole
 from orchestration.errors import JournalError
 from orchestration.journal import TrialFolder
-from orchestration.journal_records import Point
+from orchestration.journal_records import MetricPoint
 
 logger = logging.getLogger(__name__)
 
@@ -82,12 +82,12 @@ def write_marks(path: Path, marks: dict[str, Mark], tracking_uri: str) -> None:
     write_whole(path, to_json(content), durable=False)
 
 
-def news_since(mark: Mark, folder: TrialFolder) -> tuple[Mark, list[Point]]:
+def news_since(mark: Mark, folder: TrialFolder) -> tuple[Mark, list[MetricPoint]]:
     """Return the points that are not in the store yet, and the mark for when they are."""
     fresh, offset = folder.metrics_from(mark.offset)
     if any(point.step <= mark.last_step for point in fresh):  # a resumed attempt repeats steps
         fresh, offset = folder.metrics_from(0)
-    logged = [Point(name, math.nan, mark.last_step, 0) for name in mark.names] + fresh
+    logged = [MetricPoint(name, math.nan, mark.last_step, 0) for name in mark.names] + fresh
     points = _last_of_each_step(fresh) + final_points(folder.result(), logged)
     names = tuple(dict.fromkeys([*mark.names, *(point.name for point in points)]))
     infinite = (point.name for point in points if math.isinf(point.value))
@@ -103,31 +103,31 @@ def news_since(mark: Mark, folder: TrialFolder) -> tuple[Mark, list[Point]]:
     )
 
 
-def system_news_since(mark: Mark, folder: TrialFolder) -> tuple[Mark, list[Point]]:
+def system_news_since(mark: Mark, folder: TrialFolder) -> tuple[Mark, list[MetricPoint]]:
     """Return the load of the machine that is not in the store yet, and the mark for when it is.
 
     A step is a second since the trial began. Of a long trial a part is enough: days of full detail would be more than
     everything else that it measured.
     """
     samples, offset = folder.samples_from(mark.system_offset)
-    points: list[Point] = []
+    points: list[MetricPoint] = []
     last = mark.system_step
     for sample in samples:
         step = max(0, (sample.time_ms - mark.started_ms) // 1000)
         pause = _SYSTEM_SECONDS[0] // 2 if step < 3600 else _SYSTEM_SECONDS[1]
         if last < 0 or step - last >= pause:
-            points += (Point(name, value, step, sample.time_ms) for name, value in sample.values.items())
+            points += (MetricPoint(name, value, step, sample.time_ms) for name, value in sample.values.items())
             last = step
     return replace(mark, system_offset=offset, system_step=last), points
 
 
-def _last_of_each_step(points: Iterable[Point]) -> list[Point]:
+def _last_of_each_step(points: Iterable[MetricPoint]) -> list[MetricPoint]:
     """Return the last value of each metric at each step, with the time when it was first logged.
 
     MLflow stores a value once per time: a step repeated with the same value must come with the same time, and one
     repeated with another value with a later time, which then is the one that counts.
     """
-    last: dict[tuple[str, int], Point] = {}
+    last: dict[tuple[str, int], MetricPoint] = {}
     for point in points:
         before = last.get((point.name, point.step))
         same = before is not None and (

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from orchestration.attempt import Attempt, now_ms
 from orchestration.errors import JournalError, OrchestrationError
 from orchestration.journal import TrialFolder
-from orchestration.journal_records import Point, State
+from orchestration.journal_records import MetricPoint, State
 from orchestration.runs import Runs
 from orchestration.tracking.marks import (
     Mark,
@@ -42,6 +42,7 @@ from orchestration.tracking.trial_record import (
     record_of,
 )
 from orchestration.tracking.trials_table import TRIALS_FILE, Line, trials_csv
+from orchestration.trial_state import state_of
 
 logger = logging.getLogger(__name__)
 
@@ -260,7 +261,7 @@ class Projection:
 def _look(folder: TrialFolder, mark: Mark | None) -> _Look:
     if mark is not None and mark.seen and mark.seen[0] == State.DONE and folder.is_done():
         return _Look(folder, State.DONE, mark.started_ms, mark.seen)
-    state, attempts = folder.state(), folder.attempts()
+    state, attempts = state_of(folder), folder.attempts()
     system = _size(folder.system_file) // SYSTEM_NEWS_BYTES
     started_ms = attempts[0].started_ms if attempts else None
     seen = (state.value, len(attempts), _size(folder.metrics_file), system)
@@ -274,7 +275,7 @@ def _size(file: Path) -> int:
         return 0
 
 
-def _stored(point: Point, stored_names: dict[str, str]) -> StoredPoint:
+def _stored(point: MetricPoint, stored_names: dict[str, str]) -> StoredPoint:
     """MLflow turns an infinite value into a huge number; it is stored as NaN, and a tag names the metric."""
     value = point.value if math.isfinite(point.value) else math.nan
     return StoredPoint(stored_names[point.name], value, point.step, point.time_ms)

@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 WAIT_SECONDS = 120.0
 """How long an explicit sync waits for another writer."""
+UPDATE_SECONDS = 5.0
+"""Between two updates at least, of whoever keeps the store up to date."""
 
 
 @dataclass(frozen=True)
@@ -79,32 +81,24 @@ def sync(
     return report
 
 
-def follow(
-    runs_root: Path,
-    experiments: Collection[str] | None = None,
-    tracking_uri: str | None = None,
-    seconds: float = 5.0,
-    on_news: Callable[[SyncReport], object] | None = None,
-) -> NoReturn:
+def follow(runs_root: Path, tracking_uri: str | None, on_news: Callable[[SyncReport], object]) -> NoReturn:
     """Keep the store up to date until interrupted; what goes wrong is logged once and tried again.
 
     Args:
         runs_root: the folder of the trial folders.
-        experiments: names; None takes all of them.
         tracking_uri: as for :func:`sync`.
-        seconds: between two updates at least.
         on_news: called with every report that has any.
 
     Raises:
         StoreError: the store will never work as it is; one that does not answer is waited for.
     """
-    writer = _Writer(runs_root, experiments, tracking_uri)
+    writer = _Writer(runs_root, None, tracking_uri)
     writer.require_hope()
     while True:
         report = writer.write_if_possible()
-        if report is not None and report.updated and on_news is not None:
+        if report is not None and report.updated:
             on_news(report)
-        time.sleep(writer.pause(seconds))
+        time.sleep(writer.pause(UPDATE_SECONDS))
 
 
 class Follower:
@@ -124,7 +118,7 @@ class Follower:
         runs_root: Path,
         experiments: Collection[str] | None = None,
         tracking_uri: str | None = None,
-        seconds: float = 5.0,
+        seconds: float = UPDATE_SECONDS,
     ) -> None:
         self._writer = _Writer(runs_root, experiments, tracking_uri)
         self._seconds = seconds

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestration.trial_state import state_of
 from tests.integration.oneshot_project import PROMPT_SECONDS, Project, finish, interrupt
 
 pytest.importorskip("ray")
@@ -90,7 +91,7 @@ def test_a_failure_is_tried_once_more_and_blocks_what_needs_it(project):
     found = sorted(states[trial.signature].value for trial in project.plan().trials)
     assert found == ["blocked"] * 2 + ["done"] * 4 + ["failed"] * 2, out
     assert out.count("the same failure twice") == 2
-    failed = [folder for folder in project.runs.folders() if folder.state() == "failed"]
+    failed = [folder for folder in project.runs.folders() if state_of(folder) == "failed"]
     assert [len(folder.attempts()) for folder in failed] == [2, 2]
 
 

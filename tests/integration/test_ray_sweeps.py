@@ -13,6 +13,7 @@ from orchestration.plan import plan
 from orchestration.sweep.record import SweepRecord, chosen_points
 from orchestration.tables.build import build_table
 from orchestration.tables.sources import FolderSource
+from orchestration.trial_state import state_of
 from tests.integration.oneshot_project import Project
 
 pytest.importorskip("ray")
@@ -50,6 +51,12 @@ sweep = Sweep(
     "rates", TASK, CONFIG, domains={"optim.lr": uniform(0.001, 0.2), "optim.nesterov": choice([True, False])},
     metric="value", scheduler=PBT(population=12, interval=6),
 )
+"""
+TWO = f"""
+first, second = grid({{"optim.lr": {RATES[:2]}}}), grid({{"optim.lr": {RATES[2:4]}}})
+rule = ASHA({STEPS}, grace=3, reduction_factor=3)
+sweep = Sweep("rates", TASK, CONFIG, space=first, metric="value", scheduler=rule)
+other = Sweep("others", TASK, CONFIG, space=second, metric="value", scheduler=rule)
 """
 TO_THE_END = 'whole = Experiment("whole", TASK, CONFIG, space=grid({"optim.lr": [0.01]}))'
 
@@ -146,16 +153,23 @@ def test_an_experiment_that_wants_a_pruned_trial_continues_it_to_its_end(project
     assert code == 0, out
     worst = next(trial for trial in project.planned().trials if trial.config["optim"]["lr"] == 0.01)
     folder = project.runs.folder(worst.signature)
-    assert folder.state() is State.PRUNED
+    assert state_of(folder) is State.PRUNED
     reached = max(point.step for point in folder.metrics())
     assert reached < STEPS
     project.file.write_text(HEAD + TO_THE_END)
     code, out = project.run("file.py", "--launcher", "local")
     assert code == 0, out
-    assert folder.state() is State.DONE
+    assert state_of(folder) is State.DONE
     resumed = [event.details["step"] for event in folder.events() if event.kind == "resumed"]
     assert resumed and resumed[-1] >= 2
     assert [point.step for point in folder.metrics() if point.name == "value"] == list(range(1, STEPS + 1))
+
+
+@pytest.mark.parametrize("project", [TWO + TO_THE_END], indirect=True)
+def test_trials_and_two_sweeps_start_three_clusters_one_after_another(project):
+    code, out = project.run(*RAY)
+    assert code == 0, out
+    assert set(project.runs.states(project.planned().trials).values()) <= {State.DONE, State.PRUNED}
 
 
 @pytest.mark.parametrize("project", [TPE], indirect=True)

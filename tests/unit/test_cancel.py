@@ -17,6 +17,7 @@ from orchestration.journal_records import State
 from orchestration.plan import plan
 from orchestration.runs import Runs
 from orchestration.selection import choose, choose_all, choose_planned
+from orchestration.trial_state import state_of
 
 TASK = "tests.integration.counting_task:task"
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,7 +62,7 @@ def test_a_running_trial_saves_and_is_gone(runs):
     step = folder.metrics()[-1].step
     assert (ended.is_gone, ended.before) == (True, State.RUNNING)
     assert ended.message == f"cancelled at step {step}: {this_user()}"
-    assert folder.state() is State.CANCELLED
+    assert state_of(folder) is State.CANCELLED
     assert f"step_{step:08d}.pth" in {path.name for path in folder.checkpoints.iterdir()}
 
 
@@ -84,10 +85,10 @@ def test_a_trial_whose_worker_is_gone_is_marked(runs):
     worker.kill()
     worker.wait()
     runs.withdraw(planned.trials[0])
-    assert folder.state() is State.LOST
+    assert state_of(folder) is State.LOST
     (ended,) = cancel_all(runs)
     assert (ended.is_gone, ended.message) == (True, "cancelled; its worker was gone already")
-    assert folder.state() is State.CANCELLED
+    assert state_of(folder) is State.CANCELLED
 
 
 def test_queued_ones_are_marked_and_others_left_alone(runs):

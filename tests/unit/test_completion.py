@@ -10,9 +10,9 @@ import pytest
 
 from orchestration.describe import Experiment, Variant
 from orchestration.errors import DescriptionError
-from orchestration.listing import one_trial
 from orchestration.plan import plan
 from orchestration.runs import Runs
+from orchestration.selection import one_trial
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -1,6 +1,7 @@
 """What may be deleted from a runs folder, and what never is."""
 
 import os
+import tempfile
 import time
 
 import pytest
@@ -12,6 +13,7 @@ from orchestration.ending import Outcome
 from orchestration.garbage import DAY_SECONDS, WEEK_SECONDS, Kind, delete, find_garbage
 from orchestration.journal_records import State
 from orchestration.runs import Runs
+from orchestration.trial_state import state_of
 from tests.unit.other_owners import dead_owner
 from tests.unit.trial_folders import create, done, end, make_trial, start, vanish
 
@@ -82,7 +84,7 @@ def test_a_trial_at_work_is_never_touched(runs, state):
         start(folder)
     else:
         runs.ask(trial, [])
-    assert folder.state() is state
+    assert state_of(folder) is state
     assert found(runs, orphans=True) == {}
     assert set(delete(before, runs).values()) == {"its trial was started meanwhile"}
     assert folder.exists()
@@ -137,3 +139,12 @@ def test_what_drivers_left_behind(runs, folder):
     assert elsewhere in found(runs)
     sizes = {one.path: one.size for one in find_garbage(runs)}
     assert sizes[dead_session] == 5
+
+
+def test_what_a_driver_left_in_the_temporary_folder_but_not_the_cluster_of_a_job(runs, monkeypatch):
+    temporary, gone = runs.root / "tmp", dead_owner()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    left = temporary / f"oneshot-ray-{gone.pid}-x1_y"
+    for folder in (left, temporary / f"oneshot-ray-{os.getpid()}-x1_y", temporary / f"oneshot-ray-{gone.pid}"):
+        folder.mkdir(parents=True)
+    assert found(runs) == {left: Kind.RAY_SESSION}

@@ -18,6 +18,7 @@ from orchestration.runs import Runs
 from orchestration.signature import flatten
 from orchestration.slurm import queue
 from orchestration.status import board_of_names
+from orchestration.trial_state import state_of
 from tests.unit.other_owners import claim_as, dead_owner
 
 TASK = "tests.integration.counting_task:task"
@@ -112,7 +113,7 @@ def test_what_was_not_synced_may_be_empty_after_a_power_failure(runs, planned, f
     (folder.path / "request.json").write_bytes(left)
     assert folder.heartbeat() is None
     assert folder.request() is None
-    assert folder.state() is State.RUNNING, "claimed just now, on a host that cannot be asked"
+    assert state_of(folder) is State.RUNNING, "claimed just now, on a host that cannot be asked"
     assert folder.trial_to_run() == folder.trial
     (folder.path / "result.json").write_bytes(left)
     with pytest.raises(JournalError, match="not valid JSON"):
@@ -121,28 +122,28 @@ def test_what_was_not_synced_may_be_empty_after_a_power_failure(runs, planned, f
 
 def test_states_follow_from_the_folder(runs, planned, folder):
     trial = planned.trials[0]
-    assert folder.state() is State.PLANNED
+    assert state_of(folder) is State.PLANNED
     runs.ask(trial, [])
-    assert folder.state() is State.QUEUED
+    assert state_of(folder) is State.QUEUED
     claim = folder.claim()
-    assert folder.state() is State.RUNNING
+    assert state_of(folder) is State.RUNNING
     claim.close(Ending(Outcome.PREEMPTED, now_ms()))
-    assert folder.state() is State.QUEUED
+    assert state_of(folder) is State.QUEUED
     runs.withdraw(trial)
-    assert folder.state() is State.CANCELLED
+    assert state_of(folder) is State.CANCELLED
     claim = folder.claim()
     claim.close(Ending(Outcome.FAILED, now_ms(), "boom"))
-    assert folder.state() is State.FAILED
+    assert state_of(folder) is State.FAILED
     runs.ask(trial, [])
-    assert folder.state() is State.QUEUED
+    assert state_of(folder) is State.QUEUED
     folder.finish({"value": math.nan}, 2)
-    assert folder.state() is State.DONE
+    assert state_of(folder) is State.DONE
     assert math.isnan(folder.result().metrics["value"])
 
 
 def test_a_trial_whose_worker_vanished_is_lost(folder):
     claim_as(folder, 1, dead_owner())
-    assert folder.state() is State.LOST
+    assert state_of(folder) is State.LOST
 
 
 def test_what_needs_a_failed_trial_is_blocked(runs, planned):
@@ -164,16 +165,16 @@ def test_a_changed_file_is_named(folder):
 
 def test_a_wish_to_cancel_holds_until_somebody_asks_again(runs, planned, folder):
     runs.ask(planned.trials[0], [])
-    assert folder.state() is State.QUEUED
+    assert state_of(folder) is State.QUEUED
     folder.cancel("somebody")
-    assert (folder.state(), folder.cancel_wish().why) == (State.CANCELLED, "somebody")
+    assert (state_of(folder), folder.cancel_wish().why) == (State.CANCELLED, "somebody")
     runs.ask(planned.trials[0], [])
-    assert (folder.state(), folder.cancel_wish()) == (State.QUEUED, None)
+    assert (state_of(folder), folder.cancel_wish()) == (State.QUEUED, None)
 
 
 def test_a_wish_to_prune_holds_until_somebody_asks_again(runs, planned, folder):
     folder.prune("worse than the others")
-    assert (folder.state(), folder.prune_wish().why) == (State.PRUNED, "worse than the others")
+    assert (state_of(folder), folder.prune_wish().why) == (State.PRUNED, "worse than the others")
     runs.ask(planned.trials[0], [])
     assert folder.prune_wish() is None
 
@@ -181,7 +182,7 @@ def test_a_wish_to_prune_holds_until_somebody_asks_again(runs, planned, folder):
 def test_a_running_trial_is_running_whatever_somebody_wishes(folder):
     folder.claim()
     folder.cancel("somebody")
-    assert folder.state() is State.RUNNING
+    assert state_of(folder) is State.RUNNING
 
 
 def test_a_folder_without_a_description_is_none_of_a_trial(tmp_path):
@@ -223,7 +224,7 @@ def test_a_trial_whose_job_the_scheduler_has_or_cannot_be_asked_for_is_queued(ru
     runs.note_job(folder.signature, "slurm:7_1")
     for answer, state in ((lambda: {"slurm:7_1"}, State.QUEUED), (set, State.PLANNED), (cannot_tell, State.QUEUED)):
         monkeypatch.setattr(queue, "snapshot", answer)
-        assert folder.state(lives=lambda owner: False) is state
+        assert state_of(folder, lives=lambda owner: False) is state
 
 
 def test_the_member_of_a_population_runs_with_what_was_perturbed(runs, planned, folder):

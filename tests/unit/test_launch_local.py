@@ -17,9 +17,9 @@ from orchestration.launch.machine import visible_gpus
 from orchestration.launch.worker import worker_environment
 from orchestration.plan import plan
 from orchestration.runs import Runs
+from orchestration.trial_state import state_of
 
 TASK = "tests.integration.counting_task:task"
-ROOT = "."
 
 
 @pytest.fixture
@@ -178,4 +178,4 @@ def test_a_trial_that_somebody_cancelled_meanwhile_is_not_started(runs):
     runs.folder(planned.trials[0].signature).cancel("somebody")
     given_up = LocalLauncher(cpus=1).run(planned.trials, runs, Halt())
     assert given_up == {planned.trials[0].signature: "cancelled by somebody"}
-    assert [runs.folder(trial.signature).state() for trial in planned.trials] == [State.CANCELLED, State.DONE]
+    assert [state_of(runs.folder(trial.signature)) for trial in planned.trials] == [State.CANCELLED, State.DONE]

@@ -13,7 +13,7 @@ from experiments.launcher_coae_instre_eval import coae_instre_eval
 from experiments.launcher_detret_grozi_eval import detret_grozi_eval
 from experiments.paper_baselines import with_seeds
 from orchestration.describe import Experiment
-from orchestration.inputs import missing_inputs
+from orchestration.missing_inputs import missing_inputs
 from orchestration.plan import Plan, plan
 from orchestration.trial_description import Trial
 

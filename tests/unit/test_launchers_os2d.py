@@ -24,7 +24,7 @@ from experiments import (
 )
 from orchestration.describe import Experiment
 from orchestration.errors import DescriptionError
-from orchestration.inputs import is_missing, missing_inputs
+from orchestration.missing_inputs import is_missing, missing_inputs
 from orchestration.plan import Plan, plan
 from orchestration.script import run_script
 from orchestration.signature import flatten

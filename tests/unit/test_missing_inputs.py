@@ -6,8 +6,8 @@ import pytest
 
 from orchestration.describe import Column, Experiment, Table, Variant
 from orchestration.errors import DescriptionError
-from orchestration.inputs import missing_inputs, require_inputs
 from orchestration.listing import plan_records
+from orchestration.missing_inputs import missing_inputs, require_inputs
 from orchestration.plan import plan
 from orchestration.runs import Runs
 from orchestration.script import run_script

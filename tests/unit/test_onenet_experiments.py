@@ -10,7 +10,7 @@ from baselines.onenet.config import NEUTRAL_KEYS
 from baselines.onenet.config_file import read_config
 from experiments import onenet_bccd, onenet_coco
 from orchestration.describe import Experiment
-from orchestration.inputs import missing_inputs
+from orchestration.missing_inputs import missing_inputs
 from orchestration.plan import plan
 from orchestration.signature import flatten, is_neutral
 from tests.unit.onenet_dataset import annotation, write_annotations

@@ -26,6 +26,7 @@ from orchestration.plan import plan
 from orchestration.runs import Runs
 from orchestration.stop import StopRequest
 from orchestration.trial_run import TrialRun
+from orchestration.trial_state import state_of
 from tests.integration.counting_task import task
 
 TRIAL = plan([Experiment("e", "tests.integration.counting_task:task")]).trials[0]
@@ -200,7 +201,7 @@ class FolderUnderFailures(RuleBasedStateMachine):
         assert self.folder.heartbeat() == self.beat
         result = self.folder.result()
         assert self.result == (result and (repr(result.metrics), result.attempt))
-        assert (self.folder.state() is State.DONE) == (self.result is not None)
+        assert (state_of(self.folder) is State.DONE) == (self.result is not None)
         assert self.folder.trial == TRIAL
         assert self.folder.trial_to_run() == TRIAL
 

@@ -8,7 +8,7 @@ import pytest
 from orchestration.describe import Resources
 from orchestration.errors import DescriptionError, ResourcesError
 from orchestration.launch.choice import make_launcher
-from orchestration.launch.slurm.launcher import script_text
+from orchestration.launch.slurm.batch_script import script_text
 from orchestration.launch.slurm.options import SlurmOptions, parse_sbatch, sbatch_flags
 from tests.unit.trial_folders import make_trial
 

@@ -19,7 +19,7 @@ from orchestration.journal_records import Heartbeat, State
 from orchestration.runs import Named, Runs
 from orchestration.selection import choose
 from orchestration.status import Board, board_of_names, board_of_plan, board_of_trials, counts, states_called
-from orchestration.watch import COLUMNS, Follower, Shown, duration, occupied_text, print_status
+from orchestration.watch import COLUMNS, LiveBoard, Shown, duration, occupied_text, print_status
 from tests.unit.trial_folders import create, done, end, finish, log, make_plan, make_trial, start, vanish
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -159,12 +159,12 @@ def test_many_trials_are_cut_off_and_counted(root):
 def test_in_a_pipe_changes_are_lines(root):
     console = Console(file=io.StringIO(), width=80)
     board = looked(board_of_names(Runs(root)))
-    with Follower(board, Shown(), console, stays=True) as follower:
-        follower.look()
+    with LiveBoard(board, Shown(), console, stays=True) as live:
+        live.look()
         assert console.file.getvalue() == ""
         folder = Runs(root).find("losses/running-seed0")[0]
         finish(folder, folder.last_attempt(), {"loss": 0.1})
-        follower.look()
+        live.look()
     assert console.file.getvalue() == "losses/running-seed0: running -> done (6/20, loss 0.7)\n"
 
 
@@ -173,8 +173,8 @@ def test_a_terminal_shows_as_many_rows_as_it_has(root):
         create(root, make_trial("many", seed))
     console = Console(file=io.StringIO(), width=120, height=20, force_terminal=True)
     board = looked(board_of_names(Runs(root)))
-    with Follower(board, Shown(), console, stays=True) as follower:
-        follower.look()
+    with LiveBoard(board, Shown(), console, stays=True) as live:
+        live.look()
     text = console.file.getvalue()
     assert "losses/running-seed0" in text and "... and 62 more" in text
 

@@ -14,6 +14,7 @@ from orchestration.launch.sweeps.population import PopulationRun
 from orchestration.plan import plan
 from orchestration.runs import Runs
 from orchestration.sweep.record import SweepRecord, chosen_points
+from orchestration.trial_state import state_of
 
 TASK = "tests.integration.counting_task:task"
 CONFIG = {"steps": 9, "factor": 1.0}
@@ -75,7 +76,7 @@ def asha(tmp_path):
 
 def test_asha_stops_at_rungs_what_is_not_among_the_best(asha):
     assert asha.finish(asha.begun()) == {0.9: 9, 0.5: 2, 0.65: 2, 0.1: 2, 0.3: 2, 0.8: 4}
-    pruned = [t for t in plan([asha.sweep]).trials if asha.runs.folder(t.signature).state() is State.PRUNED]
+    pruned = [t for t in plan([asha.sweep]).trials if state_of(asha.runs.folder(t.signature)) is State.PRUNED]
     assert [trial.config["optim"]["lr"] for trial in pruned] == [0.5, 0.65, 0.1, 0.3, 0.8]
     wish = asha.runs.folder(pruned[0].signature).prune_wish()
     assert wish.why == "sweep 's': not among the best 1/2 at rung 2 (ASHA)"
@@ -98,7 +99,7 @@ def test_a_decision_that_a_killed_driver_did_not_carry_out_is_carried_out(asha):
     trial = run.next_trial()
     SweepRecord(asha.sweep, asha.runs).note_pruned(trial.signature, 2, "why")
     again = asha.begun()
-    assert asha.runs.folder(trial.signature).state() is State.PRUNED
+    assert state_of(asha.runs.folder(trial.signature)) is State.PRUNED
     assert trial.signature not in {one.signature for one in iter(again.next_trial, None)}
 
 
@@ -110,7 +111,7 @@ def test_what_was_logged_but_not_judged_is_judged_before_the_trial_is_started_ag
     lines.append({"step": 2, "time_ms": 1000, "attempt": 1, "metrics": {"value": 0.1}})
     lines.close()
     again = asha.begun()
-    assert asha.runs.folder(worse.signature).state() is State.PRUNED
+    assert state_of(asha.runs.folder(worse.signature)) is State.PRUNED
     assert again.next_trial().config["optim"]["lr"] == 0.65
 
 

@@ -21,6 +21,7 @@ from orchestration.journal_records import State
 from orchestration.plan import plan
 from orchestration.runs import Runs
 from orchestration.stop import PARENT_VARIABLE
+from orchestration.trial_state import state_of
 
 TASK = "tests.integration.counting_task:task"
 ROOT = Path(__file__).resolve().parents[2]
@@ -82,7 +83,7 @@ def test_a_trial_runs_to_its_result(runs):
     folder = make(runs)
     assert work(folder) == (0, "")
     (attempt,) = folder.attempts()
-    assert folder.state() is State.DONE
+    assert state_of(folder) is State.DONE
     assert attempt.outcome is Outcome.OK
     assert attempt.stdout.read_text() == "counted to 20\n"
     assert attempt.provenance["git"]["commit"]
@@ -324,7 +325,7 @@ def test_a_cancelled_trial_saves_stops_and_is_not_started_again_until_asked_for(
     (attempt,) = folder.attempts()
     step = folder.metrics()[-1].step
     assert (attempt.outcome, attempt.ending.message) == (Outcome.CANCELLED, f"cancelled at step {step}: somebody")
-    assert folder.state() is State.CANCELLED
+    assert state_of(folder) is State.CANCELLED
     code, told = work(folder)
     assert (code, len(folder.attempts())) == (130, 1)
     assert "default-seed0: cancelled by somebody; `oneshot run` or `oneshot retry` lets it run again" in told

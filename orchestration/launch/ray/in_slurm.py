@@ -17,9 +17,10 @@ from typing import IO
 from orchestration.drivers import new_log
 from orchestration.errors import ExitCode, LaunchError
 from orchestration.launch.ray.job_folder import Job, Manifest
-from orchestration.launch.slurm.options import SlurmOptions, python_of, sbatch_flags, set_up
+from orchestration.launch.slurm.options import SlurmOptions, sbatch_flags, set_up
+from orchestration.launch.slurm.submit import submit_call
 from orchestration.resources import Resources
-from orchestration.slurm.command import SlurmError, complaint, slurm
+from orchestration.slurm.command import SlurmError, slurm
 
 LOOK_SECONDS = 1.0
 ASK_SECONDS = 10.0
@@ -77,30 +78,18 @@ def follow(submitted: Submitted, out: IO[str]) -> int:
 
 
 def _submit(job: Job, allocation: Resources, options: SlurmOptions) -> str:
-    try:
-        import submitit
-        from submitit.core.utils import FailedJobError
-    except ModuleNotFoundError as error:
-        raise LaunchError("submitit is not installed; pip install submitit, or use --launcher ray") from error
-
     from orchestration.launch.ray.in_slurm_job import run
-    from orchestration.launch.slurm.submit import outside_of_this_job
 
-    executor = submitit.SlurmExecutor(folder=job.output, python=python_of(options))
-    executor.update_parameters(
+    return submit_call(
+        run,
+        str(job.folder),
+        job.output,
+        options,
         job_name=f"oneshot-ray-{job.folder.name}",
-        time=None,
-        wckey=None,
-        stderr_to_stdout=True,
         setup=set_up(options),
         srun_args=["--nodes=1", "--ntasks=1", "--cpus-per-task=1", "--overlap", "--open-mode=append"],
         additional_parameters=sbatch_flags(allocation, options),
     )
-    try:
-        with outside_of_this_job():
-            return str(executor.submit(run, str(job.folder)).job_id)
-    except FailedJobError as error:
-        raise SlurmError(f"sbatch: {complaint(str(error))}") from error
 
 
 def _state(number: str) -> str:

@@ -21,10 +21,11 @@ from pathlib import Path
 from orchestration.distributed.node import free_port, routable_address
 from orchestration.drivers import LOG_VARIABLE
 from orchestration.errors import ExitCode, LaunchError
+from orchestration.launch import Halt
 from orchestration.launch.ray.cluster_folder import folder_of, held
 from orchestration.launch.ray.job_folder import Job, Manifest
-from orchestration.launch.ray.launcher import ENVIRONMENT
-from orchestration.launch.slurm.job import StopAsked, back_to_the_queue
+from orchestration.launch.ray.launcher import ENVIRONMENT, OBJECT_STORE_BYTES
+from orchestration.launch.slurm.job import back_to_the_queue, halt_at_signals
 from orchestration.slurm.command import slurm
 from orchestration.slurm.current_job import current_job
 
@@ -32,22 +33,21 @@ HEAD_SECONDS = 180.0
 """The head may take so long to answer, and the other nodes again to join."""
 POLL_SECONDS = 0.2
 END_SECONDS = 30.0
-OBJECT_STORE_BYTES = 100_000_000
 
 
 def run(folder: str) -> None:
     """Run the driver of a submission; submitit calls this inside the job."""
     job = Job(Path(folder))
-    stop = StopAsked()
-    stop.listen()
+    halt = Halt()
+    halt_at_signals(halt)
     try:
-        with _cluster(job, stop) as address:
-            code = _drive(job.manifest(), address, stop) if not stop else ExitCode.RESUME_ME
+        with _cluster(job, halt) as address:
+            code = _drive(job.manifest(), address, halt) if not halt.asked else ExitCode.RESUME_ME
     except LaunchError as error:
         with Path(job.manifest().log).open("a") as log:
             log.write(f"error: {error}\n")
         code = error.exit_code
-    if stop and code != ExitCode.DONE:
+    if halt.asked and code != ExitCode.DONE:
         back_to_the_queue(current_job())
         sys.exit(ExitCode.RESUME_ME)
     job.finish(code)
@@ -55,7 +55,7 @@ def run(folder: str) -> None:
 
 
 @contextlib.contextmanager
-def _cluster(job: Job, stop: StopAsked) -> Iterator[str]:
+def _cluster(job: Job, halt: Halt) -> Iterator[str]:
     """Start a Ray cluster over the nodes of this job; yield its address."""
     manifest = job.manifest()
     nodes = slurm(["scontrol", "show", "hostnames", os.environ["SLURM_JOB_NODELIST"]]).split()
@@ -76,10 +76,10 @@ def _cluster(job: Job, stop: StopAsked) -> Iterator[str]:
         try:
             head = ["--head", f"--node-ip-address={ip}", f"--port={port}", "--include-dashboard=false"]
             steps.append(_step(job, nodes[:1], manifest, [*head, *share]))
-            _wait(lambda: _answers(ip, port), steps, stop, f"the head of the Ray cluster, {ip}:{port},")
+            _wait(lambda: _answers(ip, port), steps, halt, f"the head of the Ray cluster, {ip}:{port},")
             if nodes[1:]:
                 steps.append(_step(job, nodes[1:], manifest, [f"--address={ip}:{port}", *share]))
-            _wait_for_nodes(f"{ip}:{port}", len(nodes), steps, stop)
+            _wait_for_nodes(f"{ip}:{port}", len(nodes), steps, halt)
             yield f"{ip}:{port}"
         finally:
             _end(steps)
@@ -90,11 +90,11 @@ def _step(job: Job, nodes: Sequence[str], manifest: Manifest, arguments: Sequenc
     srun = ["srun", "--overlap", f"--nodes={len(nodes)}", f"--ntasks={len(nodes)}", "--ntasks-per-node=1"]
     srun += [f"--nodelist={','.join(nodes)}", f"--cpus-per-task={manifest.cpus}", "--open-mode=append"]
     srun += [f"--output={job.output / 'ray-%N.log'}", "--kill-on-bad-exit=0"]
-    command = [*srun, sys.executable, "-m", "orchestration.launch.ray.node", *arguments]
+    command = [*srun, sys.executable, "-m", "orchestration.launch.ray.cluster_node", *arguments]
     return subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
 
 
-def _drive(manifest: Manifest, address: str, stop: StopAsked) -> int:
+def _drive(manifest: Manifest, address: str, halt: Halt) -> int:
     """Run our driver on the cluster until it ends, and let it stop when the job has to."""
     with Path(manifest.log).open("ab") as log:
         driver = subprocess.Popen(
@@ -108,14 +108,14 @@ def _drive(manifest: Manifest, address: str, stop: StopAsked) -> int:
         )
     asked = False
     while driver.poll() is None:
-        if stop and not asked:
+        if halt.asked and not asked:
             driver.send_signal(signal.SIGINT)
             asked = True
         time.sleep(POLL_SECONDS)
     return driver.returncode if driver.returncode >= 0 else ExitCode.FAILED
 
 
-def _wait_for_nodes(address: str, count: int, steps: Sequence[subprocess.Popen[bytes]], stop: StopAsked) -> None:
+def _wait_for_nodes(address: str, count: int, steps: Sequence[subprocess.Popen[bytes]], halt: Halt) -> None:
     import ray
 
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -124,16 +124,16 @@ def _wait_for_nodes(address: str, count: int, steps: Sequence[subprocess.Popen[b
         signal.signal(number, handler)
     try:
         _wait(
-            lambda: sum(node["Alive"] for node in ray.nodes()) == count, steps, stop, f"a Ray cluster of {count} nodes"
+            lambda: sum(node["Alive"] for node in ray.nodes()) == count, steps, halt, f"a Ray cluster of {count} nodes"
         )
     finally:
         ray.shutdown()
 
 
-def _wait(look: Callable[[], bool], steps: Sequence[subprocess.Popen[bytes]], stop: StopAsked, what: str) -> None:
+def _wait(look: Callable[[], bool], steps: Sequence[subprocess.Popen[bytes]], halt: Halt, what: str) -> None:
     deadline = time.monotonic() + HEAD_SECONDS
     while not look():
-        if stop:
+        if halt.asked:
             raise LaunchError("the job has to end")
         ended = [step.returncode for step in steps if step.poll() is not None]
         if ended or time.monotonic() > deadline:

@@ -9,22 +9,20 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import shutil
 import signal
 import socket
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestration.claim import process_start
-from orchestration.durable import make_folder
 from orchestration.ending import Outcome
 from orchestration.errors import DescriptionError, LaunchError, ResourcesError
 from orchestration.launch import Halt
 from orchestration.launch.machine import available_cpus, chosen_gpus, require_fit
+from orchestration.launch.ray.session_folders import session_folder, temporary_folder
 from orchestration.launch.worker import STOP_SECONDS
 from orchestration.resources import Resources
 from orchestration.retry import BUDGETS
@@ -99,7 +97,7 @@ class RayLauncher:
 
     def run(self, trials: Sequence[Trial], runs: Runs, halt: Halt) -> dict[str, str]:
         """Run the trials; each starts as soon as what it needs is done and the cluster has room."""
-        with _session_folder(runs) as folder, self._cluster(folder, trials):
+        with session_folder(runs) as folder, self._cluster(folder, trials):
             from orchestration.launch.ray.order import NeedsFirst
             from orchestration.launch.ray.trainable import Session
 
@@ -113,7 +111,7 @@ class RayLauncher:
 
     def run_sweep(self, run: SweepRun, runs: Runs, halt: Halt) -> dict[str, str]:
         """Start trials as a sweep says, until it is finished."""
-        with _session_folder(runs) as folder, self._cluster(folder, run.trials):
+        with session_folder(runs) as folder, self._cluster(folder, run.trials):
             from orchestration.launch.ray.sweep import Decisions, NextTrials, rule_of, trials_at_a_time
             from orchestration.launch.ray.trainable import Session
 
@@ -162,7 +160,7 @@ class RayLauncher:
         os.environ.update({**ENVIRONMENT, **ENVIRONMENT_OF_ACTORS})
         if self._address is None:
             # An open port without a token runs anybody's code; in the environment, Ray leaves no file at home.
-            os.environ.update({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(24)})
+            os.environ.update({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": _own_token()})
         import ray
 
         handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -178,7 +176,7 @@ class RayLauncher:
                     "num_gpus": self._gpus,
                     "include_dashboard": False,
                     "object_store_memory": OBJECT_STORE_BYTES,
-                    "_temp_dir": stack.enter_context(_temporary_folder()),
+                    "_temp_dir": stack.enter_context(temporary_folder()),
                 }
             else:
                 settings["runtime_env"] = {"env_vars": _shared_environment()}
@@ -215,11 +213,17 @@ class RayLauncher:
                     ) from error
 
 
+@lru_cache(maxsize=1)
+def _own_token() -> str:
+    """Return the token of the clusters that this process starts, one after another: Ray reads it once and keeps it."""
+    return secrets.token_hex(24)
+
+
 def _tuner(resources_of: Callable[[str], Resources], session: Session, **settings: Any) -> Any:
     """Return Tune for the trials that its search algorithm names; ``resources_of`` takes the folder of a trial."""
     from ray import tune
 
-    from orchestration.launch.ray.nodes import bundles
+    from orchestration.launch.ray.multi_node import bundles
     from orchestration.launch.ray.trainable import run_trial
 
     def resources(config: Mapping[str, Any]) -> Any:
@@ -237,7 +241,6 @@ def _tuner(resources_of: Callable[[str], Resources], session: Session, **setting
             storage_path=str(session.folder),
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=BUDGETS[Outcome.NODE_FAIL][1]),
-            checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
         ),
     )
 
@@ -289,42 +292,6 @@ def _require_answer(address: str) -> None:
         raise LaunchError(
             f"there is no Ray cluster at {address} ({error}); start one with `ray start --head --port={port}`"
         ) from error
-
-
-@contextlib.contextmanager
-def _session_folder(runs: Runs) -> Iterator[Path]:
-    """Return a folder for what this launch passes around, and remove those of drivers that are gone."""
-    parent = runs.root / ".ray"
-    make_folder(parent)
-    _sweep(parent.glob(f"{socket.gethostname()}-*"))
-    folder = parent / f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-    make_folder(folder)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _temporary_folder() -> Iterator[str]:
-    """Return a folder for Ray's sockets, whose paths must be short, and remove those of drivers that are gone."""
-    parent = Path(tempfile.gettempdir())
-    if len(str(parent)) > 40:
-        parent = Path("/tmp")
-    _sweep(path for path in parent.glob("oneshot-ray-*") if path.stat().st_uid == os.getuid())
-    folder = tempfile.mkdtemp(prefix=f"oneshot-ray-{os.getpid()}-", dir=parent)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _sweep(folders: Iterator[Path]) -> None:
-    """Remove folders named ``...-<pid>-<hex>`` whose process is gone."""
-    for folder in list(folders):
-        pid = folder.name.split("-")[-2]
-        if pid.isdigit() and process_start(int(pid)) is None:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,6 @@
 """What Ray runs for each trial: it starts our worker, forwards its metrics to Tune, and minds the wish to stop.
 
-A Tune checkpoint is only a pointer to the trial's own checkpoints, so nothing is stored twice.
+Tune gets no checkpoint: the worker, wherever it is started again, goes on from the trial's own.
 """
 
 from __future__ import annotations
@@ -9,14 +9,13 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from ray import tune
 
-from orchestration.durable import to_json, write_whole
+from orchestration.durable import write_whole
 from orchestration.journal import TrialFolder
-from orchestration.launch.ray.nodes import other_nodes
+from orchestration.launch.ray.multi_node import other_nodes
 from orchestration.launch.worker import MOST_STARTS, STOP_SECONDS, Next, Step, Worker
 
 POLL_SECONDS = 0.1
@@ -143,9 +142,5 @@ class _Forwarder:
         for point in points:
             by_step.setdefault(point.step, {})[point.name] = point.value
         for step, metrics in by_step.items():
-            if self._metric not in metrics:
-                continue
-            with TemporaryDirectory(prefix="pointer-") as pointer:
-                place = {"checkpoints": str(self._folder.checkpoints), "step": step}
-                (Path(pointer) / "pointer.json").write_text(to_json(place))
-                tune.report({**metrics, "step": step}, checkpoint=tune.Checkpoint.from_directory(pointer))
+            if self._metric in metrics:
+                tune.report({**metrics, "step": step})

@@ -11,13 +11,14 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
+import time
 from pathlib import Path
 from types import FrameType
 
 from orchestration.distributed.node import node_environment, rendezvous_here
 from orchestration.errors import ExitCode
 from orchestration.journal import TrialFolder
+from orchestration.launch import Halt
 from orchestration.launch.slurm.submission import GIVEN_UP, Manifest, Submission
 from orchestration.launch.worker import MOST_STARTS, Next, Step, Worker
 from orchestration.resources import Resources
@@ -35,58 +36,45 @@ def run(submission: str) -> None:
 
     Leaves with 0 only when the trial is done, so that what needs it may start.
     """
-    stop = StopAsked()
-    stop.listen()
+    halt = Halt()
+    halt_at_signals(halt)
     manifest = Submission(Path(submission)).manifest()
     signature = manifest.trials[int(os.environ["SLURM_ARRAY_TASK_ID"])]
-    code = work(TrialFolder(manifest.runs / signature), manifest, stop)
+    code = work(TrialFolder(manifest.runs / signature), manifest, halt)
     if code == ExitCode.RESUME_ME:
         back_to_the_queue(current_job())
     if code != ExitCode.DONE:
         sys.exit(code)
 
 
-class StopAsked:
-    """Set by the signals with which SLURM announces the end of a job."""
+def halt_at_signals(halt: Halt) -> None:
+    """Let the signals by which SLURM announces a job's end ask for a halt; submitit's own handlers ignore SIGTERM."""
 
-    def __init__(self) -> None:
-        self._event = threading.Event()
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        print(f"got {signal.Signals(number).name}", flush=True)
+        halt.ask()
 
-    def listen(self) -> None:
-        """Take the place of submitit's handlers, which ignore SIGTERM."""
-
-        def on_signal(number: int, frame: FrameType | None) -> None:
-            print(f"got {signal.Signals(number).name}", flush=True)
-            self._event.set()
-
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2):
-            signal.signal(number, on_signal)
-        signal.signal(signal.SIGCONT, signal.SIG_IGN)
-
-    def __bool__(self) -> bool:
-        return self._event.is_set()
-
-    def wait(self, seconds: float) -> None:
-        """Sleep, but not longer than until the end is announced."""
-        self._event.wait(seconds)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2):
+        signal.signal(number, on_signal)
+    signal.signal(signal.SIGCONT, signal.SIG_IGN)
 
 
-def work(folder: TrialFolder, manifest: Manifest, stop: StopAsked) -> int:
+def work(folder: TrialFolder, manifest: Manifest, halt: Halt) -> int:
     """Start workers until the trial is done (0), given up (1), or the job has to end (75)."""
     starts = 0
     while not folder.is_done():
-        if stop:
+        if halt.asked:
             return ExitCode.RESUME_ME
         last = folder.last_attempt()
         if last is not None and last.is_live():  # of another launch
-            stop.wait(ELSEWHERE_SECONDS)
+            halt.wait(ELSEWHERE_SECONDS)
             continue
         starts += 1
-        step = _one_worker(folder, manifest, stop)
+        step = _one_worker(folder, manifest, halt)
         if step.next is Next.GIVE_UP or starts >= MOST_STARTS:
             print(f"{GIVEN_UP}{step.reason or f'it did not finish in {starts} attempts'}", flush=True)
             return ExitCode.FAILED
-        stop.wait(step.pause_seconds)
+        halt.wait(step.pause_seconds)
     return ExitCode.DONE
 
 
@@ -104,10 +92,10 @@ def back_to_the_queue(job: str) -> None:
         print(f"this job cannot be put back into the queue ({error}); `oneshot run` continues the trial", flush=True)
         return
     print("back to the queue", flush=True)
-    threading.Event().wait(END_SECONDS)  # SLURM ends this process
+    time.sleep(END_SECONDS)  # SLURM ends this process
 
 
-def _one_worker(folder: TrialFolder, manifest: Manifest, stop: StopAsked) -> Step:
+def _one_worker(folder: TrialFolder, manifest: Manifest, halt: Halt) -> Step:
     resources = manifest.resources
     gpus = os.environ.get("CUDA_VISIBLE_DEVICES", "") if resources.gpus else ""
     if resources.nodes > 1:
@@ -117,10 +105,10 @@ def _one_worker(folder: TrialFolder, manifest: Manifest, stop: StopAsked) -> Ste
         worker = Worker(folder, resources, gpus, manifest.directory)
     asked = False
     while not worker.has_ended():
-        if stop and not asked:
+        if halt.asked and not asked:
             worker.ask_to_stop()
             asked = True
-        stop.wait(POLL_SECONDS) if not asked else threading.Event().wait(POLL_SECONDS)
+        time.sleep(POLL_SECONDS) if asked else halt.wait(POLL_SECONDS)
     request = folder.request()
     return worker.conclude(request.attempts_before if request else 0)
 

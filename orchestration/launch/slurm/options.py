@@ -15,7 +15,8 @@ import orchestration
 from orchestration.errors import DescriptionError, ResourcesError
 from orchestration.resources import Resources
 
-DEFAULT_SIGNAL_SECONDS = 120
+SIGNAL_SECONDS = 120
+"""How long before its time limit a job is told to save and continue later."""
 EARLY_SECONDS = 60
 """SLURM looks at time limits once a minute: its signal may come so much earlier than asked for."""
 WORK_SECONDS = 120
@@ -40,7 +41,6 @@ class SlurmOptions:
         cpus: cores of each trial, instead of its own resources.
         gpus: cards of each trial, instead of its own resources.
         conda_env: name or folder of the conda environment jobs run in; None: this Python.
-        signal_seconds: how long before its time limit a job is told to save and continue later.
         sbatch: further options of ``sbatch`` without their dashes, such as ``{"mail-type": "FAIL"}``; "" for a flag.
     """
 
@@ -56,7 +56,6 @@ class SlurmOptions:
     cpus: float | None = None
     gpus: int | None = None
     conda_env: str | None = None
-    signal_seconds: int = DEFAULT_SIGNAL_SECONDS
     sbatch: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -114,8 +113,8 @@ def sbatch_flags(resources: Resources, options: SlurmOptions) -> dict[str, str |
         # Without a word about memory a job gets all of its node, and jobs run one after another.
         "mem": f"{math.ceil(resources.memory_gb * 1e9 / MEBIBYTE)}M",
         "gpus-per-node": str(_whole_cards(resources)) if resources.gpus else None,
-        "time": str(_minutes(resources.hours, options.signal_seconds)) if resources.hours else None,
-        "signal": f"USR2@{options.signal_seconds}",
+        "time": str(_minutes(resources.hours)) if resources.hours else None,
+        "signal": f"USR2@{SIGNAL_SECONDS}",
         "partition": resources.partition,
         "constraint": resources.constraint,
         "account": options.account,
@@ -160,13 +159,13 @@ def _whole_cards(resources: Resources) -> int:
     return int(resources.gpus)
 
 
-def _minutes(hours: float, signal_seconds: int) -> int:
+def _minutes(hours: float) -> int:
     minutes = round(hours * 60)
-    least = math.ceil((signal_seconds + EARLY_SECONDS + WORK_SECONDS) / 60)
+    least = math.ceil((SIGNAL_SECONDS + EARLY_SECONDS + WORK_SECONDS) / 60)
     if minutes < least:
         raise ResourcesError(
             f"has a time limit of {hours * 60:g} minutes, but SLURM may tell a job up to "
-            f"{(signal_seconds + EARLY_SECONDS) / 60:g} minutes before its limit to save, so that it would not get "
+            f"{(SIGNAL_SECONDS + EARLY_SECONDS) / 60:g} minutes before its limit to save, so that it would not get "
             f"anywhere; ask for at least hours={least / 60:.3g} ({least} minutes), or for no limit"
         )
     return minutes

@@ -144,13 +144,12 @@ class Ledger:
             return []
         return [Submission(path.parent) for path in sorted(self.folder.glob("*/manifest.json"))]
 
-    def adopt(self, queue: Mapping[str, JobState]) -> list[Submission]:
-        """Find out what became of arrays whose launcher died while it submitted them; return those in the queue."""
+    def adopt(self, queue: Mapping[str, JobState]) -> None:
+        """Find out what became of arrays whose launcher died while it submitted them."""
         orphans = [submission for submission in self.submissions() if submission.job() is None]
         by_name = {state.name: array_of(job) for job, state in queue.items()} if orphans else {}
         for orphan in orphans:
             orphan.note_job(by_name.get(orphan.manifest().name, ""))
-        return [orphan for orphan in orphans if orphan.job()]
 
     def waiting(self, queue: Mapping[str, JobState]) -> dict[str, str]:
         """Return signature -> job of trials whose job waits or runs."""

@@ -10,7 +10,8 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from orchestration.errors import LaunchError
@@ -26,20 +27,19 @@ def submit(submission: Submission, name: str, array: Array, limit: int | None, o
     Raises:
         SlurmError: SLURM refused it.
     """
-    executor = _executor(submission, options)
-    from submitit.core.utils import DelayedSubmission, FailedJobError
-
     from orchestration.launch.slurm.job import run
 
     flags: dict[str, Any] = sbatch_flags(array.resources, options)
     flags |= {"array": array.indices + (f"%{limit}" if limit else ""), "output": str(submission.jobs / "%A_%a.log")}
     if array.dependency:
         flags["dependency"] = array.dependency
-    executor.update_parameters(
+    _submitit().core.utils.DelayedSubmission(run, str(submission.folder)).dump(submission.call)
+    return submit_call(
+        run,
+        str(submission.folder),
+        submission.jobs,
+        options,
         job_name=name,
-        time=None,  # 5 minutes unless said; ours is among the flags
-        wckey=None,
-        stderr_to_stdout=True,
         setup=[*set_up(options), _link_call(submission)],
         # srun does not take over the cores per task of the job, nor its way to open files.
         srun_args=[
@@ -52,21 +52,42 @@ def submit(submission: Submission, name: str, array: Array, limit: int | None, o
         ],
         additional_parameters=flags,
     )
-    DelayedSubmission(run, str(submission.folder)).dump(submission.call)
+
+
+def submit_call(
+    call: Callable[[str], None], argument: str, output: Path, options: SlurmOptions, **parameters: Any
+) -> str:
+    """Submit a job, or an array of them, that calls a function; return its number.
+
+    Args:
+        call: imported by its name in the job.
+        argument: what it is called with.
+        output: folder of what submitit and SLURM write.
+        options: of the launch.
+        parameters: of submitit's executor.
+
+    Raises:
+        LaunchError: submitit is not installed.
+        SlurmError: SLURM refused it.
+    """
+    submitit = _submitit()
+    # Not the automatic one: without srun it would silently run everything here.
+    executor = submitit.SlurmExecutor(folder=output, python=python_of(options))
+    # A time limit is among the flags, or there is none; submitit's own is 5 minutes.
+    executor.update_parameters(time=None, wckey=None, stderr_to_stdout=True, **parameters)
     try:
-        with outside_of_this_job():
-            return str(executor.submit(run, str(submission.folder)).job_id)
-    except FailedJobError as error:
+        with _outside_of_this_job():
+            return str(executor.submit(call, argument).job_id)
+    except submitit.core.utils.FailedJobError as error:
         raise SlurmError(f"sbatch: {complaint(str(error))}") from error
 
 
-def _executor(submission: Submission, options: SlurmOptions) -> Any:
+def _submitit() -> Any:
     try:
         import submitit
     except ModuleNotFoundError as error:
         raise LaunchError("submitit is not installed; pip install submitit, or use --launcher local or ray") from error
-    # Not the automatic one: without srun it would silently run everything here.
-    return submitit.SlurmExecutor(folder=submission.jobs, python=python_of(options))
+    return submitit
 
 
 def _link_call(submission: Submission) -> str:
@@ -75,7 +96,7 @@ def _link_call(submission: Submission) -> str:
 
 
 @contextlib.contextmanager
-def outside_of_this_job() -> Iterator[None]:
+def _outside_of_this_job() -> Iterator[None]:
     """Hide the traces of a job around this process from ``sbatch``, which would take them for options."""
     before = dict(os.environ)
     kept = outside_of_jobs(before)

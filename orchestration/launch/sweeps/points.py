@@ -13,6 +13,7 @@ from orchestration.runs import Runs
 from orchestration.sweep.record import Suggestion, SweepRecord
 from orchestration.sweep.search import Observation, suggest
 from orchestration.trial_description import Trial
+from orchestration.trial_state import state_of
 
 
 class PointRun:
@@ -47,7 +48,7 @@ class PointRun:
             if folder.is_done():
                 self._require_score(trial.signature)
             elif trial.signature in self._pruned:
-                if folder.state() not in (State.PRUNED, State.RUNNING):  # the decision was made, and the driver killed
+                if state_of(folder) not in (State.PRUNED, State.RUNNING):  # it was decided, and the driver killed
                     folder.prune(f"sweep {sweep.name!r}")
             else:
                 self._waiting.append(trial)

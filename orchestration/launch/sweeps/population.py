@@ -27,6 +27,7 @@ from orchestration.runs import Runs
 from orchestration.spaces import Choice, Domain, LogUniform, RandInt, Uniform
 from orchestration.sweep.record import SweepRecord
 from orchestration.trial_description import Trial
+from orchestration.trial_state import state_of
 
 
 @dataclass
@@ -145,7 +146,7 @@ class PopulationRun:
         if copied is not None and (not steps or not _has_taken_over(folder, copied)):
             steps = [copied.step]
         step = max(steps, default=0)
-        return Member(trial, step, judged=step // self._pbt.interval, is_open=folder.state() is not State.DONE)
+        return Member(trial, step, judged=step // self._pbt.interval, is_open=state_of(folder) is not State.DONE)
 
     def _is_at_its_end(self, member: Member) -> bool:
         beat = self._runs.folder(member.trial.signature).heartbeat()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from orchestration.inputs import missing_inputs
+from orchestration.missing_inputs import missing_inputs
 from orchestration.plan import Plan
 from orchestration.tables.contract import TrialResults
 from orchestration.tables.result import CellState

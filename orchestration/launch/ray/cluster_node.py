@@ -1,4 +1,4 @@
-"""One node of a Ray cluster in a SLURM allocation, a task of ``srun``: ``python -m orchestration.launch.ray.node ...``.
+"""One node of a Ray cluster in a SLURM job, a task of ``srun``: ``python -m orchestration.launch.ray.cluster_node``.
 
 It runs ``ray start --block`` with its arguments until its standard input is closed. SLURM announces the end of a job by
 signals to every process; this one outlives them, because SLURM kills what is left of a step when its task has ended,
