@@ -17,7 +17,7 @@ from os2d.data.shelf.store import draw_shelf
 
 GOLDEN = Path(__file__).resolve().parents[1] / "data" / "golden" / "os2d"
 
-SMALL_SHELF = ShelfParameters(
+SMALL_GROZI = ShelfParameters(
     train_classes=3,
     unseen_classes=2,
     distractors=2,
@@ -33,7 +33,7 @@ IDENTITY = {6: [1.0, 0, 0, 0, 1, 0], 4: [1.0, 0, 1, 0]}
 """Affine maps that change nothing, by their number of parameters."""
 
 
-def write_grozi(data_root: Path, parameters: ShelfParameters = SMALL_SHELF) -> Path:
+def write_grozi(data_root: Path, parameters: ShelfParameters = SMALL_GROZI) -> Path:
     """Draw a shelf data set in the folder layout of grozi and return its folder."""
     folder = data_root / "grozi"
     draw_shelf(folder, parameters)

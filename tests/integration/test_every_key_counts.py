@@ -16,7 +16,7 @@ from main import run_task
 from os2d import tasks
 from os2d.config import default_config
 from os2d.data.shelf.store import draw_shelf
-from tests.integration.published_files import SMALL_SHELF
+from tests.integration.published_files import SMALL_GROZI
 from tests.small_case import SMALL_NETWORK
 
 NOT_THE_WORK = ("config.py", "config_check.py", "data/fingerprint.py")
@@ -124,7 +124,7 @@ class Done:
 def done(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Done]:
     folder = tmp_path_factory.mktemp("runs")
     data = folder / "data"
-    draw_shelf(data, SMALL_SHELF)
+    draw_shelf(data, SMALL_GROZI)
     drawn = find_annotated(data)
     pairs = {
         f"visualization.{branch}.{kind}_for_heatmaps": [number]
