@@ -38,11 +38,6 @@ def fold_norms(network: nn.Module) -> None:
         setattr(parent, norm_name, nn.Identity())
 
 
-def has_fixed_norms(network: nn.Module) -> bool:
-    """Tell whether the norms do not depend on the batch."""
-    return not any(isinstance(module, nn.BatchNorm2d) and module.training for module in network.modules())
-
-
 def _pairs(network: nn.Module) -> Iterator[_Pair]:
     """Yield each convolution with the norm behind it: its own, or the module registered next to it."""
     for parent in network.modules():

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from yacs.config import CfgNode
 
 from baselines.onenet.modeling.backbone import ResNet, build_resnet
-from baselines.onenet.modeling.folding import fold_norms, has_fixed_norms
+from baselines.onenet.modeling.folding import fold_norms
 from baselines.onenet.modeling.fpn import FeaturePyramid, build_fpn
 from baselines.onenet.modeling.heads import build_head
 from baselines.onenet.modeling.inference import Selection, detect
@@ -23,6 +23,7 @@ from baselines.onenet.modeling.mobilenet import MobileNet, build_mobilenet
 from baselines.onenet.modeling.predictions import Predictions
 from baselines.onenet.structures import Detections, HeadOutput, Targets
 from os2d.choices import choose
+from os2d.modeling.folding import uses_batch_statistics
 from os2d.modeling.precision import FORMATS
 from os2d.modeling.weight_cache import WeightCache
 from os2d.structures.sizes import Size
@@ -51,7 +52,8 @@ class Network(nn.Module):
     def predict(self, batch_B3HW: Tensor) -> Predictions:
         """Return classes and boxes at every location."""
         features = self.backbone(batch_B3HW)
-        return self.head([features[name] for name in self.in_features])
+        predictions: Predictions = self.head([features[name] for name in self.in_features])
+        return predictions
 
     def forward(self, batch_B3HW: Tensor) -> Predictions:
         """Return classes and boxes at every location."""
@@ -130,10 +132,11 @@ class OneNet(Network):
 
     def dense(self, batch_B3HW: Tensor) -> Predictions:
         """Return the predictions for a batch of normalised images; by the folded network while nothing learns."""
-        if torch.is_grad_enabled() or not has_fixed_norms(self):
+        if torch.is_grad_enabled() or uses_batch_statistics(self):
             return self.predict(batch_B3HW)
         network = self._without_norms.get([*self.parameters(), *self.buffers()], self._fold)
-        return network(batch_B3HW.to(self.precision))
+        predictions: Predictions = network(batch_B3HW.to(self.precision))
+        return predictions
 
     @property
     def device(self) -> torch.device:
@@ -172,7 +175,10 @@ def build_model(config: CfgNode, generator: torch.Generator | None = None) -> On
         generator: source of the initial weights; None: one seeded with ``SEED``.
     """
     model = lay_out_model(config)
-    model._apply(lambda tensor: torch.empty_like(tensor, device="cpu") if tensor.is_meta else tensor)
+    state = model.state_dict()
+    model.load_state_dict(
+        {key: torch.empty_like(t, device="cpu") if t.is_meta else t for key, t in state.items()}, assign=True
+    )
     if generator is None:
         generator = torch.Generator().manual_seed(config.SEED)
     with torch.no_grad():

@@ -29,14 +29,15 @@ class DeformableConv2d(nn.Module):
             mask: (B, 9, H, W) weights of the points; None: all 1.
         """
         # There is no kernel for every reduced precision; single precision is what autocast chooses too.
-        return deform_conv2d(
+        convolved: Tensor = deform_conv2d(
             x.float(),
             offset.float(),
             self.weight.float(),
             None if self.bias is None else self.bias.float(),
             padding=1,
             mask=None if mask is None else mask.float(),
-        ).to(x.dtype)
+        )
+        return convolved.to(x.dtype)
 
 
 class DeformableStage(nn.Module):
@@ -108,7 +109,8 @@ class Neck(nn.Module):
         x = self.deconv1(res5) + self.lateral_conv1(res4)
         x = self.deconv2(x) + self.lateral_conv2(res3)
         x = self.deconv3(x) + self.lateral_conv3(res2)
-        return self.output_conv(x)
+        features: Tensor = self.output_conv(x)
+        return features
 
 
 def _upsampling(channels: int, kernel: int) -> nn.ConvTranspose2d:
