@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from orchestration.describe import Experiment, Need, Resources, Variant, choice, draws, grid, uniform, when, zipped
 from orchestration.plan import plan
-from orchestration.signature import PartialSignature, canonical_json, flatten, signature_of
+from orchestration.signature import canonical_json, flatten
 
 TASK = "tests.integration.counting_task:task"
 
@@ -128,14 +128,6 @@ def test_a_signature_is_the_hash_of_everything_that_counts(axes, seed):
             "seed": seed,
         }
         assert trial.signature == sha256(canonical_json(identity).encode()).hexdigest()
-
-
-@given(st.dictionaries(st.text("abcd", min_size=1), st.integers().map(str)), st.data())
-def test_parts_of_a_signature_may_come_later(parts, data):
-    late = data.draw(st.sets(st.sampled_from(sorted(parts)), min_size=1)) if parts else {"z"}
-    early = PartialSignature({name: text for name, text in parts.items() if name not in late})
-    others = {name: parts.get(name, "1") for name in late}
-    assert early.with_parts(others) == signature_of({**parts, **others}) == early.with_parts(others)
 
 
 @given(POINTS, st.data())

@@ -139,6 +139,7 @@ def test_the_seed_counts_for_the_trial_and_not_for_its_group(config, one, other)
 @given(st.integers(-(2**53), 2**53))
 def test_a_whole_number_is_the_float_where_the_default_is_one_and_a_bool_never_is(number):
     assert only_trial({"optim.lr": number}).signature == only_trial({"optim.lr": float(number)}).signature
+    assert only_trial({"scales": [number, 0.5]}).signature == only_trial({"scales": [float(number), 0.5]}).signature
     assert only_trial({"milestones": [float(number)]}).signature == only_trial({"milestones": [number]}).signature
     for key in ("optim.lr", "steps"):
         with pytest.raises(OverrideError, match=f"{key}: expected"):
