@@ -1,4 +1,4 @@
-"""Train and evaluate OS2D on a data set of your own, in about a minute on a CPU.
+"""Train and evaluate OS2D on a data set of your own, in less than a minute on a CPU.
 
     python docs/examples/own_dataset.py [--folder FOLDER] [--steps N]
 
