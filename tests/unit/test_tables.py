@@ -74,6 +74,7 @@ def test_a_complete_cell_is_mean_and_sample_deviation_in_the_columns_unit(full):
     assert (found.n, found.state, found.wanted, found.reason) == (3, "done", 3, "")
     assert found.mean == pytest.approx(42.0)
     assert found.std == pytest.approx(statistics.stdev([40.0, 42.0, 44.0]))
+    assert dict(found.by_seed) == pytest.approx({0: 40.0, 1: 42.0, 2: 44.0})
 
 
 def test_reductions_over_steps(full):
