@@ -28,7 +28,8 @@ def correlate(images_BDHW: Tensor, templates_CDTT: Tensor) -> Tensor:
     Both arguments are normalised over D, so values lie in [-1, 1].
     """
     volume_BPHW = _similarity(images_BDHW, templates_CDTT)
-    return volume_BPHW.unflatten(1, (len(templates_CDTT), -1)).flatten(0, 1)
+    volume_BCKHW: Tensor = volume_BPHW.unflatten(1, (len(templates_CDTT), -1))
+    return volume_BCKHW.flatten(0, 1)
 
 
 def correlate_cells_last(images_BDHW: Tensor, templates_CDTT: Tensor) -> Tensor:
@@ -52,4 +53,5 @@ def _similarity(images_BDHW: Tensor, templates_CDTT: Tensor) -> Tensor:
     if images_BDHW.device.type == "cpu":
         return torch.conv2d(images_BDHW, cells_PD[:, :, None, None])
     volume_BXP = torch.matmul(images_BDHW.flatten(2).transpose(1, 2), cells_PD.T)
-    return volume_BXP.unflatten(1, images_BDHW.shape[2:]).permute(0, 3, 1, 2)
+    volume_BHWP: Tensor = volume_BXP.unflatten(1, images_BDHW.shape[2:])
+    return volume_BHWP.permute(0, 3, 1, 2)
