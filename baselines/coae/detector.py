@@ -46,13 +46,12 @@ class CoAEDetector(Detector):
     """
 
     name = "CoAE"
-    scales_mean = "shorter side of the image"
     default_threshold = 0.5
 
     def __init__(self, model: CoAE, config: CfgNode, weights: Path) -> None:
         self.matcher, self.config, self.weights = Matcher(model), config, weights
         self.rule = DetectionRule.from_config(config)
-        self.default_scales = tuple(float(scale) for scale in config.eval.scales)
+        self.default_scales = tuple(float(scale) for scale in config.eval.scales)  # of the shorter side
 
     @staticmethod
     def recognises(keys: Collection[str]) -> bool:

@@ -41,14 +41,13 @@ class OneNetDetector(Detector):
     """
 
     name = "OneNet"
-    scales_mean = "shorter side of the image, one size"
     default_threshold = 0.5
 
     def __init__(self, config: CfgNode, weights: Path) -> None:
         self.predictor, self.weights = Predictor(config), weights
         self.names = class_names(config)
         self.class_names = self.names
-        self.default_scales = (float(config.INPUT.MIN_SIZE_TEST),)
+        self.default_scales = (float(config.INPUT.MIN_SIZE_TEST),)  # of the shorter side
 
     @staticmethod
     def recognises(keys: Collection[str]) -> bool:

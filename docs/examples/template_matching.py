@@ -203,12 +203,11 @@ class TemplateMatcher(Detector):
     """
 
     name = "template matching"
-    scales_mean = "longer side of the image"
     default_threshold = 0.6
 
     def __init__(self, config: CfgNode, weights: Path) -> None:
         self.config, self.weights = config, weights
-        self.default_scales = (float(config.model.image_size),)
+        self.default_scales = (float(config.model.image_size),)  # of the longer side
 
     @staticmethod
     def recognises(keys: Collection[str]) -> bool:

@@ -62,11 +62,9 @@ class Detector(ABC):
         class_names: what it was trained to find; None: it wants class images.
         default_threshold: what a detection's score must exceed unless a caller says otherwise.
         default_scales: sizes at which it sees an image unless a caller says otherwise, in pixels.
-        scales_mean: what these sizes measure, in words.
     """
 
     name: ClassVar[str]
-    scales_mean: ClassVar[str]
     weights: Path
     class_names: tuple[str, ...] | None = None
     default_threshold: float

@@ -55,7 +55,6 @@ class Os2dDetector(Detector):
     """
 
     name = "OS2D"
-    scales_mean = "longer side of the image"
     default_threshold = 0.45  # that of the published demonstration
 
     def __init__(self, model: Os2d, config: CfgNode, weights: Path) -> None:
@@ -63,7 +62,7 @@ class Os2dDetector(Detector):
         self.device = next(model.parameters()).device
         self.pyramid = tuple(config.eval.scales_of_image_pyramid)
         self.dataset_scale = float(config.eval.dataset_scales[0])
-        self.default_scales = tuple(scale * self.dataset_scale for scale in self.pyramid)
+        self.default_scales = tuple(scale * self.dataset_scale for scale in self.pyramid)  # of the longer side
 
     @staticmethod
     def recognises(keys: Collection[str]) -> bool:

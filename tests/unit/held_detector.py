@@ -15,7 +15,6 @@ class HeldDetector(Detector):
     """
 
     name = "held"
-    scales_mean = "nothing"
     default_threshold = 0.5
     default_scales = (1.0,)
     weights = Path("/secret/place/held.pth")
