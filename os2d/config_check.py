@@ -99,11 +99,7 @@ RULES = (
             "train.objective.rll_neg_weight_ratio",
         ),
     ),
-    Rule(
-        "a number in (0, 1)",
-        lambda v: 0 < v < 1,
-        ("train.optim.anneal_lr.reduce_factor",),
-    ),
+    Rule("a number in (0, 1)", lambda v: 0 < v < 1, ("train.optim.anneal_lr.reduce_factor",)),
     Rule(
         "a number from 0 to 1",
         lambda v: 0 <= v <= 1,
@@ -113,8 +109,9 @@ RULES = (
             "eval.nms_iou_threshold",
         ),
     ),
-    Rule("at least one positive number", _every(lambda v: v > 0), ("eval.scales_of_image_pyramid",)),
-    Rule("at least one positive number", _every(lambda v: v > 0), ("eval.dataset_scales",)),
+    Rule(
+        "at least one positive number", _every(lambda v: v > 0), ("eval.scales_of_image_pyramid", "eval.dataset_scales")
+    ),
     Rule("at least one number in (0, 1]", _every(lambda v: 0 < v <= 1), ("eval.mAP_iou_thresholds",)),
     Rule("three numbers", lambda v: len(v) == 3 and all(map(_is_number, v)), ("model.normalization_mean",)),
     Rule("three positive numbers", lambda v: len(v) == 3 and _every(lambda s: s > 0)(v), ("model.normalization_std",)),

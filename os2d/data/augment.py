@@ -1,4 +1,4 @@
-"""Random changes of training images and class images (OS2D, section 11 of the paper's program).
+"""Random changes of training images and class images, as the published program makes them.
 
 Every random choice comes from the generator that is passed in. Whatever moves pixels also returns the
 :class:`BoxTransform` that moves boxes the same way.

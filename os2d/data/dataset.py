@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
@@ -285,9 +286,9 @@ class DatasetOneShotDetection:
 
     def split_images_into_buckets_by_size(self) -> list[list[int]]:
         """Return the image ids grouped by :meth:`size_of_image`, in the order of first appearance."""
-        ids_of_size: dict[Size, list[int]] = {}
+        ids_of_size: dict[Size, list[int]] = defaultdict(list)
         for image_id in self._image_files:
-            ids_of_size.setdefault(self.size_of_image(image_id), []).append(image_id)
+            ids_of_size[self.size_of_image(image_id)].append(image_id)
         return list(ids_of_size.values())
 
     def copy_subset(self, subset_size: int | None = None, set_eval_mode: bool = True) -> DatasetOneShotDetection:

@@ -5,7 +5,6 @@ Shapes: b images of one size, 3 colour channels, h x w pixels of a pyramid level
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -82,7 +81,9 @@ class EvalImages:
         pyramid = pyramid_scales if pyramid_scales is not None else config.eval.scales_of_image_pyramid
         self.scales = [scale * dataset.scale_of(dataset_scale) for scale in pyramid]
         size = config.eval.batch_size
-        self._batches = [ids[k : k + size] for ids in buckets(dataset) for k in range(0, len(ids), size)]
+        self._batches = [
+            ids[k : k + size] for ids in dataset.split_images_into_buckets_by_size() for k in range(0, len(ids), size)
+        ]
 
     def __len__(self) -> int:
         return len(self._batches)
@@ -118,14 +119,6 @@ def eval_batch(
         to_original=[BoxTransform.between(size, loaded_size) for size in level_sizes],
         boxes=list(boxes),
     )
-
-
-def buckets(dataset: DatasetOneShotDetection) -> list[list[int]]:
-    """Return the image ids grouped by the size of the loaded image, in the order of first appearance."""
-    ids_of_size: dict[Size, list[int]] = defaultdict(list)
-    for image_id in dataset.image_ids:
-        ids_of_size[dataset.size_of_image(image_id)].append(image_id)
-    return list(ids_of_size.values())
 
 
 def build_eval_loader(

@@ -1,4 +1,4 @@
-"""How large the published data sets are, to notice files that are missing (specification, section 10.2).
+"""How large the published data sets are, to notice files that are missing.
 
 Light on purpose (no torch, no pandas).
 """

@@ -1,4 +1,4 @@
-"""Evaluation of a network on data sets: detections of every class in every image, and how good they are (OS2D, 6)."""
+"""Evaluation of a network on data sets: detections of every class in every image, and how good they are."""
 
 from __future__ import annotations
 

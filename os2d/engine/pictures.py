@@ -19,6 +19,7 @@ from PIL import Image
 from torch import Tensor
 from yacs.config import CfgNode
 
+from os2d.data.augment import CUT_OFF, NOT_IN_BATCH
 from os2d.data.dataset import DatasetOneShotDetection
 from os2d.data.eval_loader import EvalBatch
 from os2d.data.normalisation import to_image
@@ -305,9 +306,9 @@ def _patch_mark(patch: MinedPatch) -> Mark:
 
 def _with_class_ids(boxes: BoxList, class_ids: Tensor) -> BoxList:
     """Return the boxes of a training patch with class ids for labels, without those outside the patch."""
-    inside = boxes[boxes.field("labels") > -2]
+    inside = boxes[boxes.field("labels") != CUT_OFF]
     labels = inside.field("labels")
-    return inside.with_field("labels", torch.where(labels < 0, -1, class_ids[labels.clamp(min=0)]))
+    return inside.with_field("labels", torch.where(labels < 0, NOT_IN_BATCH, class_ids[labels.clamp(min=0)]))
 
 
 def _labels_with_boxes_first(boxes: BoxList, num_labels: int) -> list[int]:

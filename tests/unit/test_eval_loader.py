@@ -9,7 +9,7 @@ from yacs.config import CfgNode
 
 from os2d.config import default_config
 from os2d.data.dataset import DatasetOneShotDetection, build_dataset
-from os2d.data.eval_loader import EvalImages, buckets, build_eval_loader, load_class_images
+from os2d.data.eval_loader import EvalImages, build_eval_loader, load_class_images
 from os2d.data.loading import BatchLoader
 from os2d.errors import ConfigError
 from os2d.structures.sizes import Size
@@ -36,7 +36,7 @@ def config() -> CfgNode:
 
 
 def test_a_bucket_holds_one_size(dataset: DatasetOneShotDetection) -> None:
-    assert buckets(dataset) == [[501, 503, 505], [502], [504]]
+    assert dataset.split_images_into_buckets_by_size() == [[501, 503, 505], [502], [504]]
 
 
 def test_a_batch_never_mixes_sizes(dataset: DatasetOneShotDetection, config: CfgNode) -> None:

@@ -14,7 +14,6 @@ from torch import Tensor
 from yacs.config import CfgNode
 
 from os2d.data.dataset import DatasetOneShotDetection
-from os2d.data.eval_loader import buckets
 from os2d.data.images import resize
 from os2d.data.loading import BatchLoader
 from os2d.data.normalisation import to_bytes
@@ -51,7 +50,9 @@ class JointImages:
         self.dataset = dataset
         self.scales = [s * dataset.scale_of(dataset_scale) for s in config.eval.scales_of_image_pyramid]
         size = config.eval.batch_size
-        self._batches = [ids[k : k + size] for ids in buckets(dataset) for k in range(0, len(ids), size)]
+        self._batches = [
+            ids[k : k + size] for ids in dataset.split_images_into_buckets_by_size() for k in range(0, len(ids), size)
+        ]
 
     def __len__(self) -> int:
         return len(self._batches)
