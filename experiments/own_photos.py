@@ -13,7 +13,7 @@ from experiments.small_os2d import ANCHOR_PX, LOSS_ROWS, SMALL_OS2D
 from orchestration.describe import Column, Experiment, Resources, Table, seeds
 from orchestration.script import main
 from os2d.data.catalog import find_dataset
-from os2d.data.scale import recommended_scale
+from os2d.data.object_sizes import recommended_scale
 
 
 def describe(

@@ -21,9 +21,9 @@ from yacs.config import CfgNode
 
 from os2d.data import augment
 from os2d.data.augment import NOT_IN_BATCH, Colours, CropBox, CropRule, Flips
+from os2d.data.batch_loader import BatchLoader, share_of
 from os2d.data.dataset import DatasetOneShotDetection
 from os2d.data.images import resize
-from os2d.data.loading import BatchLoader, share_of
 from os2d.data.normalisation import to_tensor
 from os2d.errors import DataError
 from os2d.modeling.box_coder import BoxCoder

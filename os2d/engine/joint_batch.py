@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from os2d.data.loading import share_of
+from os2d.data.batch_loader import share_of
 from os2d.distributed import SumOverProcesses, rank, sum_over_processes, world_size
 from os2d.modeling.network import Os2d
 

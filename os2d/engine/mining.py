@@ -16,9 +16,9 @@ from torch import Tensor
 from torchvision.ops import nms
 from yacs.config import CfgNode
 
+from os2d.data.batch_loader import BatchLoader
 from os2d.data.dataset import DatasetOneShotDetection
 from os2d.data.eval_loader import EvalBatch, EvalImages
-from os2d.data.loading import BatchLoader
 from os2d.distributed import gather, world_size
 from os2d.engine.detection import ClassHeads, make_class_heads, match_in_chunks
 from os2d.engine.hard_patch import ROLES, HardPatches, MinedPatch

@@ -8,8 +8,8 @@ from typer.testing import CliRunner, Result
 
 from os2d.cli.data import app
 from os2d.data.dataset import build_dataset
+from os2d.data.object_sizes import statistics
 from os2d.data.published_sizes import PUBLISHED
-from os2d.data.scale import statistics
 from os2d.errors import DataError
 from tests.unit.published_layouts import draw_ilsvrc, draw_instre, draw_repmet
 

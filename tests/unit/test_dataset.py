@@ -9,8 +9,8 @@ from PIL import Image
 
 from os2d.data.dataset import DatasetOneShotDetection, build_dataset, build_dataset_by_name
 from os2d.data.images import loaded_size
+from os2d.data.object_sizes import recommended_scale
 from os2d.data.published_sizes import SetSize, size_problem
-from os2d.data.scale import recommended_scale
 from os2d.errors import DataError
 from os2d.structures.sizes import Size
 

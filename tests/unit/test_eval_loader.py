@@ -8,9 +8,9 @@ from PIL import Image
 from yacs.config import CfgNode
 
 from os2d.config import default_config
+from os2d.data.batch_loader import BatchLoader
 from os2d.data.dataset import DatasetOneShotDetection, build_dataset
 from os2d.data.eval_loader import EvalImages, build_eval_loader, load_class_images
-from os2d.data.loading import BatchLoader
 from os2d.errors import ConfigError
 from os2d.structures.sizes import Size
 

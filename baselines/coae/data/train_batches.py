@@ -14,8 +14,8 @@ from baselines.coae.data.batch_order import BatchOrder, Group
 from baselines.coae.data.records import ImageRecord, Records, class_probabilities
 from baselines.coae.data.train_samples import Sample, draw_sample, make_sample
 from baselines.coae.modeling.model import TrainBatch
+from os2d.data.batch_loader import BatchLoader
 from os2d.data.dataset import DatasetOneShotDetection
-from os2d.data.loading import BatchLoader
 
 ORDER, SAMPLES, REGIONS = 0, 1, 2
 """Streams of random numbers: the order of an epoch, the samples of a batch, the regions that a step learns from."""

@@ -21,9 +21,9 @@ from baselines.coae.engine.detection import DetectionRule, detect
 from baselines.coae.modeling.matching import Matcher, QueryFeatures
 from baselines.coae.modeling.model import CoAE
 from os2d.choices import choose
+from os2d.data.batch_loader import BatchLoader
 from os2d.data.catalog import data_root
 from os2d.data.dataset import build_dataset
-from os2d.data.loading import BatchLoader
 from os2d.distributed import rank
 from os2d.engine.average_precision import evaluate_detections
 from os2d.engine.evaluation import Evaluation, voc_metrics

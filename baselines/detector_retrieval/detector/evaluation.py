@@ -13,9 +13,9 @@ from yacs.config import CfgNode
 from baselines.detector_retrieval.detector.classes import ObjectClasses
 from baselines.detector_retrieval.detector.detection import View, detect, seen_in, views_of
 from baselines.detector_retrieval.detector.model import Detector
+from os2d.data.batch_loader import BatchLoader
 from os2d.data.catalog import data_root
 from os2d.data.dataset import DatasetOneShotDetection, build_dataset
-from os2d.data.loading import BatchLoader
 from os2d.distributed import rank, world_size
 from os2d.engine.average_precision import evaluate_detections
 from os2d.engine.evaluation import voc_metrics

@@ -15,9 +15,9 @@ from baselines.detector_retrieval.detector.config import is_cuda
 from baselines.detector_retrieval.detector.images import pixels_of, resized_size
 from baselines.detector_retrieval.detector.structures import Objects
 from baselines.legacy_boxes import mirrored
+from os2d.data.batch_loader import BatchLoader
 from os2d.data.dataset import DatasetOneShotDetection
 from os2d.data.images import resize
-from os2d.data.loading import BatchLoader
 from os2d.errors import DataError
 from os2d.randomness import numbered_generator
 from os2d.structures.sizes import Size

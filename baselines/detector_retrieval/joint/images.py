@@ -13,9 +13,9 @@ from PIL import Image
 from torch import Tensor
 from yacs.config import CfgNode
 
+from os2d.data.batch_loader import BatchLoader
 from os2d.data.dataset import DatasetOneShotDetection
 from os2d.data.images import resize
-from os2d.data.loading import BatchLoader
 from os2d.data.normalisation import to_bytes
 from os2d.structures.boxes import BoxList
 from os2d.structures.sizes import Size

@@ -19,8 +19,8 @@ from baselines.detector_retrieval.retrieval.network import RetrievalNetwork
 from baselines.detector_retrieval.retrieval.prepared import Pictures, TestSet
 from baselines.detector_retrieval.retrieval.ranking import RetrievalResult, evaluate_ranking, rank_by_scores
 from baselines.detector_retrieval.retrieval.whitening import Whitening
+from os2d.data.batch_loader import BatchLoader
 from os2d.data.images import read_image_size
-from os2d.data.loading import BatchLoader
 
 PREFETCH = 8
 """Pictures that each loader process prepares ahead."""

@@ -30,7 +30,7 @@ from baselines.detector_retrieval.retrieval.optimisation import build_optimizer,
 from baselines.detector_retrieval.retrieval.prepared import TestSet, TrainingSet, read_test_set, read_training_set
 from baselines.detector_retrieval.retrieval.tuples import Loss, Tuples, mine_tuples, validation_loss
 from baselines.detector_retrieval.retrieval.weights import checkpoint, load_init_model, load_whitening_layer
-from os2d.data.loading import BatchLoader
+from os2d.data.batch_loader import BatchLoader
 from os2d.engine.training_cost import TrainingClock, keep_cost
 from os2d.engine.training_state import on_cpu
 from os2d.errors import ConfigError, DataError, TrainingDivergedError

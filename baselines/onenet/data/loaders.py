@@ -13,7 +13,7 @@ from baselines.onenet.data.coco_dataset import CocoDataset
 from baselines.onenet.data.coco_file import read_coco
 from baselines.onenet.data.order import TrainingOrder, generator_of_place
 from baselines.onenet.data.sample import Sample, evaluation_sample, training_sample
-from os2d.data.loading import BatchLoader
+from os2d.data.batch_loader import BatchLoader
 from os2d.errors import ConfigError
 
 PREFETCH = 2

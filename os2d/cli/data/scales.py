@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from os2d.data.catalog import resolved_root
-from os2d.data.scale import ANCHOR_SIDE_PX, ObjectSizes, measure_objects
+from os2d.data.object_sizes import ANCHOR_SIDE_PX, ObjectSizes, measure_objects
 from os2d.errors import DataError
 
 

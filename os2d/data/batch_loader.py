@@ -1,4 +1,4 @@
-"""Run a map from numbers to batches in worker processes, in order, with readable errors."""
+"""Batches by number, made in worker processes and handed out in order, with readable errors."""
 
 from __future__ import annotations
 
