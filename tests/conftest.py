@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The smallest generated data, drawn once: no test may change it. Its sets are named ``small-...``."""
     return draw_small_shelf(tmp_path_factory.mktemp("data") / "small")
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Let torch add up in the order of one thread: that of several is another one."""
+    import torch  # heavy, and most tests need none
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

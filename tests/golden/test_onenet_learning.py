@@ -1,7 +1,5 @@
 """Losses and gradients of the whole network, the optimiser's groups, its learning rates and its first steps."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 import torch
@@ -86,16 +84,7 @@ def check_gradients(model: OneNet, case: Case, mode: str) -> None:
     )
 
 
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """Add up in the order of one thread: that of several is another one, which six steps amplify to percents, too."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.mark.usefixtures("one_thread")
+@pytest.mark.usefixtures("one_thread")  # as with the layout
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=pytest.mark.reads(f"onenet/train_steps_{n}.npz")) for n in STEPS]
 )

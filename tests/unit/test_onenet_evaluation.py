@@ -110,7 +110,6 @@ def test_results_keep_ids_boxes_and_scores(tmp_path: Path) -> None:
 
 
 def _evaluate(folder: Path, output: Path | None) -> dict[str, float]:
-    torch.set_num_threads(1)
     config = config_for(DatasetSource("tiny", folder / "annotations.json", folder / "images"), classes=2)
     config.MODEL.RESNETS.DEPTH, config.MODEL.RESNETS.RES2_OUT_CHANNELS, config.MODEL.RESNETS.NORM = 18, 64, "BN"
     config.MODEL.OneNet.DECONV_CHANNEL, config.MODEL.OneNet.DCN = [512, 32, 16, 16], False
@@ -131,6 +130,7 @@ def _evaluate_as(rank: int, port: int, folder: Path, output: Path) -> None:
     (output / f"rank{rank}.json").write_text(json.dumps(metrics), encoding="utf-8")
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_processes_share_an_evaluation(tmp_path: Path) -> None:
     annotations = [annotation(k, k, 4 if k % 2 else 9, [10, 10, 30, 30]) for k in (1, 2, 3)]
     dataset_of(tmp_path / "data", annotations, images=3)
