@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from os2d.data.video import change_video
 from os2d.detector.detector import Detector
 from os2d.detector.learned_classes import LearnedClasses
-from os2d.detector.outputs import Output, drawn_file, save_picture
+from os2d.detector.outputs import Format, Output, drawn_file, save_picture
 from os2d.detector.records import Record
 from os2d.detector.sources import Source
 from os2d.visualization.found_objects import Colour, colours_of, draw_found
@@ -54,7 +54,7 @@ class Search:
         """
         colours = colours_of(self.classes.names)
         for output in self.drawn:
-            if output.format == "folder":
+            if output.format is Format.FOLDER:
                 output.path.mkdir(parents=True, exist_ok=True)
         with _bar(sources, console) as advance:
             for source in sources:
