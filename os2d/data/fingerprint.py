@@ -10,7 +10,6 @@ import hashlib
 import json
 import logging
 import os
-import tempfile
 import time
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from os2d.data.shelf.parameters import shelf_fingerprint
 from os2d.download.missing_weights import why_missing
 from os2d.errors import CheckpointError, DataError
 from os2d.run import MissingInput
+from os2d.whole_file import whole_file
 
 logger = logging.getLogger(__name__)
 
@@ -65,10 +65,8 @@ class FileHashes:
             return
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, temporary = tempfile.mkstemp(dir=self.path.parent, prefix=self.path.name)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-                json.dump({**_read_known(self.path), **self._added}, stream)
-            Path(temporary).replace(self.path)
+            with whole_file(self.path) as unfinished:
+                unfinished.write_text(json.dumps({**_read_known(self.path), **self._added}), encoding="utf-8")
         except OSError as e:
             logger.warning("%s: cannot remember file hashes: %s", self.path, e)
         self._added = {}

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import csv
 import logging
-import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +17,7 @@ from filelock import FileLock
 
 from os2d.data.images import read_image
 from os2d.errors import DataError
+from os2d.whole_file import whole_file
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +57,7 @@ def ensure_table(table: Path, columns: Iterable[str], make: Callable[[], Iterabl
                 boxes = list(make())
                 if not boxes:
                     raise DataError(f"{table}: the published files hold no box for it; fetch them again")
-                with written_at_once(table) as unfinished:
+                with whole_file(table) as unfinished:
                     _write(unfinished, list(columns), boxes)
                 logger.info("%s: wrote %d boxes", table, len(boxes))
     except OSError as e:
@@ -90,16 +89,7 @@ def save_crop(photo: Path, box_xyxy: Iterable[float], file: Path) -> None:
         raise DataError(f"{photo}: the box of the query, {left:g} {top:g} {right:g} {bottom:g}, holds no pixel")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with written_at_once(file) as unfinished:
+        with whole_file(file, ending=file.suffix) as unfinished:
             image.crop((left, top, right, bottom)).save(unfinished)
     except (OSError, ValueError) as e:
         raise DataError(f"{file}: cannot write the class image: {e}") from e
-
-
-@contextmanager
-def written_at_once(file: Path) -> Iterator[Path]:
-    """Give a file with the same suffix to write to; it takes the name when the block ends without an error."""
-    with tempfile.TemporaryDirectory(dir=file.parent, prefix=".unfinished-") as folder:
-        unfinished = Path(folder) / f"file{file.suffix}"
-        yield unfinished
-        unfinished.replace(file)
