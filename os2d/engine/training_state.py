@@ -6,28 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 from yacs.config import CfgNode
 
 from os2d.data.train_loader import TrainBatch
 from os2d.errors import CheckpointError
-
-
-def on_cpu(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Return nested state with its tensors on the CPU; those that shared memory still do, or they are stored twice."""
-    moved: dict[tuple[int, tuple[int, ...]], Tensor] = {}
-
-    def move(value: Any) -> Any:
-        if isinstance(value, Tensor):
-            return moved.setdefault((value.data_ptr(), tuple(value.shape)), value.detach().cpu())
-        if isinstance(value, Mapping):
-            return {key: move(entry) for key, entry in value.items()}
-        if isinstance(value, list | tuple):
-            return type(value)(move(entry) for entry in value)
-        return value
-
-    return {key: move(value) for key, value in state.items()}
+from os2d.modeling.weights_file import on_cpu
 
 
 def network_checkpoint(model: nn.Module, optimizer: Optimizer) -> dict[str, Any]:

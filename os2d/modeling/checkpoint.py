@@ -28,7 +28,7 @@ from os2d.modeling.network_description import (
     different_twin,
 )
 from os2d.modeling.network_keys import TRANSFORM_LINEAR, TRANSFORM_NET
-from os2d.modeling.weights_file import load_weights, write_whole
+from os2d.modeling.weights_file import load_weights, on_cpu, write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -111,7 +111,7 @@ def save_checkpoint(path: str | Path, net: nn.Module, optimizer_state: Mapping[s
     Raises:
         CheckpointError: if the file cannot be written, for example because the disk is full.
     """
-    write_whole(path, {"net": _on_cpu(net.state_dict()), "optimizer": optimizer_state, **extra})
+    write_whole(path, {"net": on_cpu(net.state_dict()), "optimizer": optimizer_state, **extra})
 
 
 def network_differences(model: Os2d, weights: Mapping[str, Tensor]) -> KeyDifferences:
@@ -198,9 +198,3 @@ def _is_cut_off(backbone: Backbone) -> Callable[[str], bool]:
     kept = {f"{name}." for name, _ in backbone.named_children()}
     cut_off = tuple(part for part in STAGES + CLASSIFIER if part not in kept)
     return lambda key: key.startswith(cut_off)
-
-
-def _on_cpu(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors on the CPU; those that shared memory still do, or a merged model would be stored twice."""
-    moved: dict[int, Tensor] = {}
-    return {key: moved.setdefault(tensor.data_ptr(), tensor.detach().cpu()) for key, tensor in state.items()}

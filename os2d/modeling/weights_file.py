@@ -90,6 +90,22 @@ def write_pickle_whole(path: str | Path, content: Mapping[str, Any]) -> None:
     _write_whole(Path(path), lambda file: pickle.dump(_with_arrays(content), file, protocol=2))
 
 
+def on_cpu(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested state with its tensors on the CPU; those that shared memory still do, or they are stored twice."""
+    moved: dict[tuple[int, tuple[int, ...]], Tensor] = {}
+
+    def move(value: Any) -> Any:
+        if isinstance(value, Tensor):
+            return moved.setdefault((value.data_ptr(), tuple(value.shape)), value.detach().cpu())
+        if isinstance(value, Mapping):
+            return {key: move(entry) for key, entry in value.items()}
+        if isinstance(value, list | tuple):
+            return type(value)(move(entry) for entry in value)
+        return value
+
+    return {key: move(value) for key, value in state.items()}
+
+
 def _write_whole(path: Path, write: Callable[[BinaryIO], None]) -> None:
     try:
         with whole_file(path) as unfinished, unfinished.open("wb") as file:

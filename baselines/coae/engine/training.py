@@ -34,11 +34,11 @@ from os2d.engine.guarded_update import update_if
 from os2d.engine.meters import Meters
 from os2d.engine.skipped_steps import SkippedSteps
 from os2d.engine.training_cost import TrainingClock, keep_cost
-from os2d.engine.training_state import load_optimizer, on_cpu
+from os2d.engine.training_state import load_optimizer
 from os2d.engine.training_step import DeferredOutcome, StepOutcome
 from os2d.errors import ConfigError
 from os2d.metric_names import at_iou, running
-from os2d.modeling.weights_file import load_weights
+from os2d.modeling.weights_file import load_weights, on_cpu
 from os2d.run import Run
 
 logger = logging.getLogger(__name__)

@@ -15,13 +15,12 @@ from torch.optim import Optimizer
 
 from baselines.coae.modeling.model import CoAE
 from baselines.coae.modeling.resnet import BASE_PARTS, TOP_PARTS
-from os2d.engine.training_state import on_cpu
 from os2d.errors import CheckpointError
 from os2d.modeling.conversion import recognition
 from os2d.modeling.conversion.conversions import CONVERSIONS
 from os2d.modeling.conversion.resnet import CLASSIFIER, renamed_start
 from os2d.modeling.key_comparison import compare_keys, shapes_of
-from os2d.modeling.weights_file import load_weights
+from os2d.modeling.weights_file import load_weights, on_cpu
 
 POOLING_MODE = "align"
 

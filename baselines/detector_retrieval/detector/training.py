@@ -41,9 +41,9 @@ from os2d.distributed import (
 from os2d.engine.evaluation import metrics_by_name, times_by_name
 from os2d.engine.guarded_update import update_if
 from os2d.engine.training_cost import TrainingClock, keep_cost
-from os2d.engine.training_state import on_cpu
 from os2d.errors import TrainingDivergedError
 from os2d.metric_names import at_iou, on_dataset, running
+from os2d.modeling.weights_file import on_cpu
 from os2d.randomness import numbered_generator
 from os2d.run import Run
 

@@ -32,9 +32,9 @@ from baselines.detector_retrieval.retrieval.tuples import Loss, Tuples, mine_tup
 from baselines.detector_retrieval.retrieval.weights import checkpoint, load_init_model, load_whitening_layer
 from os2d.data.batch_loader import BatchLoader
 from os2d.engine.training_cost import TrainingClock, keep_cost
-from os2d.engine.training_state import on_cpu
 from os2d.errors import ConfigError, DataError, TrainingDivergedError
 from os2d.metric_names import on_dataset, running
+from os2d.modeling.weights_file import on_cpu
 from os2d.run import Run
 
 logger = logging.getLogger(__name__)

@@ -32,9 +32,10 @@ from baselines.onenet.modeling.model import build_model
 from os2d.distributed import any_of, process_group, take_state_of_first, wait_for_all
 from os2d.engine.meters import Meters
 from os2d.engine.optimisation import current_lr
-from os2d.engine.training_state import on_cpu, resume_optimizer
+from os2d.engine.training_state import resume_optimizer
 from os2d.engine.training_step import DeferredOutcome, build_scaler
 from os2d.metric_names import running
+from os2d.modeling.weights_file import on_cpu
 from os2d.run import Run
 
 logger = logging.getLogger(__name__)
