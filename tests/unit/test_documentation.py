@@ -38,7 +38,7 @@ from tests.documents import (
 from tests.unit.published_weights import write_published_weights
 
 BY_NAME = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-ROOMS = {room: ROOT / room / "README.md" for room in ("os2d", "orchestration", "experiments")}
+ROOMS = {room: ROOT / room / "README.md" for room in ("os2d", "orchestration", "baselines", "experiments")}
 WITH_ROOMS = pytest.mark.parametrize(
     "document", [*DOCUMENTS, *ROOMS.values()], ids=lambda path: str(path.relative_to(ROOT))
 )
