@@ -9,10 +9,12 @@ launcher. What the first worker's end says is the end of the attempt; the back e
 from __future__ import annotations
 
 import os
+import random
 import socket
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from orchestration.errors import LaunchError
 from orchestration.resources import Resources
@@ -20,6 +22,12 @@ from orchestration.resources import Resources
 NODE_RANK_VARIABLE = "ONESHOT_NODE_RANK"
 RENDEZVOUS_VARIABLE = "ONESHOT_RENDEZVOUS"
 SLURM_RANK_VARIABLE = "SLURM_PROCID"
+
+LOWEST_PORT = 20_000
+"""Those below are taken by Ray's workers, from 10,002 on."""
+MOST_PORTS = 100
+ANY_PORT = 0
+PORTS_OF_CONNECTIONS = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 @dataclass(frozen=True)
@@ -77,8 +85,25 @@ def routable_address() -> str:
 
 
 def free_port() -> int:
-    """Return the number of a port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return the number of a port that nobody listens on now.
+
+    It is none that Linux hands to outgoing connections, of which one could take it before it is listened on.
+    """
+    ports = range(LOWEST_PORT, _first_of_connections())
+    tried = random.SystemRandom().sample(ports, min(MOST_PORTS, len(ports)))
+    for port in (*tried, ANY_PORT):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise LaunchError("no port of this machine is free")
+
+
+def _first_of_connections() -> int:
+    """Return the first of the ports that outgoing connections get."""
+    try:
+        return int(PORTS_OF_CONNECTIONS.read_text().split()[0])
+    except FileNotFoundError:  # no Linux
+        return LOWEST_PORT

@@ -18,7 +18,7 @@ from typing import Self
 import psutil
 import pytest
 
-from tests.free_port import free_port
+from orchestration.distributed.node import free_port
 
 START_SECONDS = 90
 OBJECT_STORE_BYTES = 80_000_000

@@ -15,8 +15,8 @@ import psutil
 import pytest
 import yaml
 
+from orchestration.distributed.node import free_port
 from os2d.data.shelf.store import ShelfExample, shelf_example
-from tests.free_port import free_port
 from tests.integration.dockerfile import Container
 from tests.integration.root_copy import RootCopy
 from tests.small_case import SMALL_SHELF

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from orchestration.dashboard import dashboard_command
-from tests.free_port import free_port
+from orchestration.distributed.node import free_port
 from tests.integration.mlflow_server import served
 from tests.integration.oneshot_project import Project, without_addresses
 

@@ -6,12 +6,12 @@ import pytest
 
 from orchestration.dashboard import dashboard_command
 from orchestration.describe import Column, Table
+from orchestration.distributed.node import free_port
 from orchestration.tables.build import build_table
 from orchestration.tables.sources import FolderSource, MlflowSource
 from orchestration.tracking.mlflow_store import MlflowStore
 from orchestration.tracking.store_location import StoreError, StoreLocation
 from orchestration.tracking.sync import Follower, sync
-from tests.free_port import free_port
 from tests.integration.mlflow_server import answers, served
 from tests.unit.tracked_runs import no_store_from_outside as no_store_from_outside
 from tests.unit.trial_folders import create, done, finish, log, make_plan, make_trial, start

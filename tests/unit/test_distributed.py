@@ -5,8 +5,9 @@ import socket
 import pytest
 
 from orchestration.describe import Experiment, Resources
+from orchestration.distributed import node as node_module
 from orchestration.distributed.meeting import Meeting, Report, StopWish
-from orchestration.distributed.node import Node, node_environment, rendezvous_here, this_node
+from orchestration.distributed.node import Node, free_port, node_environment, rendezvous_here, this_node
 from orchestration.distributed.team import Team
 from orchestration.distributed.verdict import verdict
 from orchestration.ending import Ending, Outcome
@@ -47,6 +48,32 @@ def test_nodes_meet_at_a_port_that_is_free():
     host, _, port = rendezvous_here().rpartition(":")
     with socket.socket() as server:
         server.bind((host, int(port)))
+
+
+def test_a_free_port_is_none_that_a_connection_gets():
+    first = int(node_module.PORTS_OF_CONNECTIONS.read_text().split()[0])
+    if first <= node_module.LOWEST_PORT:
+        pytest.skip(f"connections get ports from {first} on here, so there are no others")
+    ports = {free_port() for _ in range(20)}
+    assert len(ports) > 1
+    assert all(node_module.LOWEST_PORT <= port < first for port in ports)
+
+
+def test_a_port_that_is_listened_on_is_not_free(tmp_path, monkeypatch):
+    with socket.create_server(("", free_port())) as listener:
+        taken = listener.getsockname()[1]
+        ports = tmp_path / "ip_local_port_range"
+        ports.write_text(f"{taken + 1}\t60999\n")
+        monkeypatch.setattr(node_module, "PORTS_OF_CONNECTIONS", ports)
+        monkeypatch.setattr(node_module, "LOWEST_PORT", taken)
+        assert free_port() not in (0, taken)
+
+
+def test_where_connections_get_all_ports_one_of_them_is_taken(tmp_path, monkeypatch):
+    ports = tmp_path / "ip_local_port_range"
+    ports.write_text("1024\t65535\n")
+    monkeypatch.setattr(node_module, "PORTS_OF_CONNECTIONS", ports)
+    assert free_port() > 0
 
 
 def test_more_nodes_than_there_are_are_refused():

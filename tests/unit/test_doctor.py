@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from orchestration.distributed.node import free_port
 from orchestration.doctor import checkup, machine
 from orchestration.doctor import slurm as doctor_slurm
 from orchestration.doctor.checkup import run_doctor, worst_status
-from tests.free_port import free_port
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
