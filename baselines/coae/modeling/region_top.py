@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear
 from torchvision.models.resnet import Bottleneck
 
+from baselines.pointwise import pointwise
 from baselines.winograd import SIDE, Winograd
 
 
@@ -43,9 +43,9 @@ class _Block:
         self.shortcut = None if block.downsample is None else _pointwise(block.downsample[0])
 
     def __call__(self, cells_SRC: Tensor) -> Tensor:
-        hidden = self.middle(linear(cells_SRC, *self.first).relu_()).relu_()
-        shortcut = cells_SRC if self.shortcut is None else linear(cells_SRC, *self.shortcut)
-        return linear(hidden, *self.last).add_(shortcut).relu_()
+        hidden = self.middle(pointwise(cells_SRC, *self.first).relu_()).relu_()
+        shortcut = cells_SRC if self.shortcut is None else pointwise(cells_SRC, *self.shortcut)
+        return pointwise(hidden, *self.last).add_(shortcut).relu_()
 
 
 class _Tile:

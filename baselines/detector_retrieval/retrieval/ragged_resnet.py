@@ -1,7 +1,7 @@
-"""A ResNet on pictures of different sizes at once, as matrix products on a CPU.
+"""A ResNet on pictures of different sizes at once, on a CPU.
 
-The cells of all pictures are rows below each other. A 1 x 1 convolution is one product of them, whatever the sizes, and
-so is each of Winograd's 36 for a 3 x 3 convolution: the tiles of all pictures lie below each other as well. A library's
+The cells of all pictures are rows below each other. A 1 x 1 convolution is one of all rows, whatever the sizes, and a
+3 x 3 convolution is 36 products by Winograd: the tiles of all pictures lie below each other as well. A library's
 convolutions are prepared anew for every size, and crops that keep their aspect ratio share few.
 
 Legend: N cells of all pictures, M of them after halving, T tiles, C and D channels before and after.
@@ -18,6 +18,7 @@ from torch.nn.functional import max_pool2d
 from torchvision.models.resnet import Bottleneck
 
 from baselines.detector_retrieval.retrieval.cell_rows import CellRows
+from baselines.pointwise import pointwise
 from baselines.winograd import SIDE, Winograd
 
 
@@ -39,7 +40,7 @@ class RaggedResNet:
         return has_bottlenecks and weight.device.type == "cpu" and weight.dtype == torch.float32
 
     def __call__(self, pictures: Sequence[Tensor]) -> list[Tensor]:
-        """Return the features of pictures (3, h, w), each (1, D, H, W); they hold until the next call."""
+        """Return the features of pictures (3, h, w), each (1, D, H, W)."""
         maps = [self._begin(picture) for picture in pictures]
         cells = CellRows([(one.shape[2], one.shape[3]) for one in maps])
         rows_NC = self._room("entering", cells.number, maps[0].shape[1])
@@ -73,31 +74,23 @@ class _Block:
     """One bottleneck."""
 
     def __init__(self, block: Bottleneck) -> None:
-        self.first_CD, self.first_bias = _pointwise(block.conv1)
+        self.first_DC, self.first_bias = _pointwise(block.conv1)
         self.halves = block.conv2.stride == (2, 2)
         self.middle = (_Halving if self.halves else _Tiles)(block.conv2)
-        last_CD, bias = _pointwise(block.conv3)
-        self.shortcut_CD: Tensor | None = None
-        if block.downsample is not None:
-            self.shortcut_CD, of_shortcut = _pointwise(block.downsample[0])
-            bias = bias + of_shortcut
-        self.last_CD = torch.cat([last_CD, bias[None]])  # a channel of ones in front of it brings the bias
+        self.last_DC, self.last_bias = _pointwise(block.conv3)
+        self.shortcut = None if block.downsample is None else _pointwise(block.downsample[0])
 
     def __call__(self, rows_NC: Tensor, cells: CellRows, room: _Room) -> tuple[Tensor, CellRows]:
         first = room("first", cells.number + 1, len(self.first_bias))
+        torch.clamp_min(pointwise(rows_NC, self.first_DC, self.first_bias), 0, out=first[:-1])
         first[-1] = 0  # what is outside of a picture
-        torch.addmm(self.first_bias, rows_NC, self.first_CD, out=first[:-1]).relu_()
-        middle = self.middle(first, cells, room)
-        hidden = room("hidden", len(middle), len(self.last_CD))
-        hidden[:, -1] = 1
-        torch.clamp_min(middle, 0, out=hidden[:, :-1])
+        middle = self.middle(first, cells, room).relu_()
         if self.halves:
             kept = room("entering", cells.halved.number, rows_NC.shape[1])
             rows_NC, cells = torch.index_select(rows_NC, 0, cells.every_second, out=kept), cells.halved
-        if self.shortcut_CD is not None:
-            wide = room("stream", cells.number, self.shortcut_CD.shape[1])
-            rows_NC = torch.mm(rows_NC, self.shortcut_CD, out=wide)
-        return rows_NC.addmm_(hidden, self.last_CD).relu_(), cells
+        if self.shortcut is not None:
+            rows_NC = pointwise(rows_NC, *self.shortcut)
+        return pointwise(middle, self.last_DC, self.last_bias).add_(rows_NC).relu_(), cells
 
 
 class _Halving:
@@ -143,9 +136,9 @@ def _bottlenecks(features: nn.Sequential) -> list[Bottleneck]:
 
 
 def _pointwise(convolution: nn.Module) -> tuple[Tensor, Tensor]:
-    """Return the weights of a 1 x 1 convolution, C x D, and its bias; the stride is not theirs."""
+    """Return the weights of a 1 x 1 convolution, D x C, and its bias; the stride is not theirs."""
     weight, bias = _weights(convolution)
-    return weight[:, :, 0, 0].T.contiguous(), bias
+    return weight[:, :, 0, 0].contiguous(), bias
 
 
 def _weights(convolution: nn.Module) -> tuple[Tensor, Tensor]:
